@@ -1,0 +1,144 @@
+package access
+
+import (
+	"context"
+	"errors"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+)
+
+// Decision is what an approver says of a grant as it was shown.
+type Decision struct {
+	GrantID string
+	Etag    string
+	Comment string
+}
+
+// Approve approves a pending grant; with the last approval it becomes active. Errors: Invalid, Forbidden (one's own
+// request, or not in a group that may approve it), NotFound, Conflict (the etag is not the grant's, or it is decided).
+func (s *Service) Approve(ctx context.Context, c Caller, d Decision, key string) (View, error) {
+	return s.decide(ctx, c, d, "ApproveAccess", key, s.approve)
+}
+
+// Deny denies a pending grant. Errors as of Approve.
+func (s *Service) Deny(ctx context.Context, c Caller, d Decision, key string) (View, error) {
+	return s.decide(ctx, c, d, "DenyAccess", key, s.deny)
+}
+
+func (s *Service) decide(
+	ctx context.Context, c Caller, d Decision, method, key string,
+	decide func(Caller, grant.Grant, int, string) ([]grant.Event, error),
+) (View, error) {
+	if err := checkText("comment", d.Comment); err != nil {
+		return View{}, err
+	}
+	call, err := newCall(c, method, key, d)
+	if err != nil {
+		return View{}, err
+	}
+	if ref, found, err := s.find(ctx, call); err != nil {
+		return View{}, err
+	} else if found {
+		return s.answer(ctx, ref)
+	}
+	r, err := s.visible(ctx, c, d.GrantID)
+	if err != nil {
+		return View{}, err
+	}
+	step, err := stepFor(c, r.Grant)
+	if err != nil {
+		return View{}, err
+	}
+	if d.Etag != etag(r.Grant) {
+		return View{}, &Error{Code: Conflict, GrantID: r.Grant.ID,
+			Message: "the grant is not as it was shown any more; read it again"}
+	}
+	events, err := decide(c, r.Grant, step, d.Comment)
+	if err != nil {
+		return View{}, advanceError(err)
+	}
+	return s.commit(ctx, call, events...)
+}
+
+// approve adds the caller's approval, and opens the grant if it was the last one and its time has come.
+func (s *Service) approve(c Caller, g grant.Grant, step int, comment string) ([]grant.Event, error) {
+	now := s.Now()
+	verb := grant.Approve
+	if missing := g.MissingSteps(); len(missing) == 1 && lacksOne(g, step) {
+		verb = grant.Complete
+	}
+	g, e, err := grant.Advance(g, grant.Action{Verb: verb, Actor: c.Subject, Comment: comment, Step: step}, now)
+	if err != nil {
+		return nil, err
+	}
+	events := []grant.Event{e}
+	if verb != grant.Complete || now.Before(g.StartsAt) {
+		return events, nil
+	}
+	_, e, err = grant.Advance(g, grant.Action{Verb: grant.Activate}, now)
+	if err != nil {
+		return nil, err
+	}
+	return append(events, e), nil
+}
+
+func (s *Service) deny(c Caller, g grant.Grant, _ int, comment string) ([]grant.Event, error) {
+	_, e, err := grant.Advance(g, grant.Action{Verb: grant.Deny, Actor: c.Subject, Comment: comment}, s.Now())
+	if err != nil {
+		return nil, err
+	}
+	return []grant.Event{e}, nil
+}
+
+// lacksOne reports whether one more approval fills the step.
+func lacksOne(g grant.Grant, step int) bool {
+	given := 0
+	for _, a := range g.Approvals {
+		if a.Step == step {
+			given++
+		}
+	}
+	return given == g.Steps[step].Count-1
+}
+
+// stepFor is the step that the caller's approval would count for: the first that still lacks one and names a group of
+// theirs. The requester is refused before the groups are looked at (I11).
+func stepFor(c Caller, g grant.Grant) (int, error) {
+	if c.Subject == g.Subject || c.Subject == g.Owner {
+		return 0, errorf(Forbidden, "nobody decides on their own request")
+	}
+	if !c.Subject.IsPerson() {
+		return 0, errorf(Forbidden, "only a person decides on a request")
+	}
+	if !mayDecide(c, g) {
+		return 0, errorf(Forbidden, "only a member of a group that policy names may decide on this request")
+	}
+	for _, i := range g.MissingSteps() {
+		if member(c.Groups, g.Steps[i].Groups) {
+			return i, nil
+		}
+	}
+	return 0, &Error{Code: Conflict, GrantID: g.ID, Message: "the grant does not wait for an approval of yours"}
+}
+
+// mayDecide reports whether any step of the grant names a group of the caller.
+func mayDecide(c Caller, g grant.Grant) bool {
+	for _, step := range g.Steps {
+		if member(c.Groups, step.Groups) {
+			return true
+		}
+	}
+	return false
+}
+
+// advanceError is the caller's error for a refusal of grant.Advance.
+func advanceError(err error) error {
+	switch {
+	case errors.Is(err, grant.ErrAction):
+		return &Error{Code: Forbidden, Message: err.Error(), cause: err}
+	case errors.Is(err, grant.ErrTransition):
+		return &Error{Code: Conflict, Message: err.Error(), cause: err}
+	default:
+		return internal(err)
+	}
+}

@@ -1,0 +1,77 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"regexp"
+	"time"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
+)
+
+var keyPattern = regexp.MustCompile(`\A[A-Za-z0-9._-]{8,128}\z`)
+
+// call is one mutation with its idempotency key: the time-out middleware may give up on a call that then commits, so a
+// caller must be able to ask again without doing it twice.
+type call struct {
+	caller grant.Subject
+	method string
+	key    string
+	body   [32]byte
+}
+
+// newCall checks the key and hashes what is asked for.
+func newCall(c Caller, method, key string, body any) (call, error) {
+	if !keyPattern.MatchString(key) {
+		return call{}, errorf(Invalid, "idempotency_key: want 8 to 128 characters of A-Z, a-z, 0-9, . _ -")
+	}
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return call{}, internal(err)
+	}
+	return call{caller: c.Subject, method: method, key: key, body: sha256.Sum256(raw)}, nil
+}
+
+func (c call) replay(ref string, at time.Time) *store.Replay {
+	return &store.Replay{Caller: c.caller, Method: c.method, Key: c.key, Body: c.body, Ref: ref, At: at}
+}
+
+// find looks for an earlier call with this key. It answers whether there is one, and its grant's id.
+func (s *Service) find(ctx context.Context, c call) (ref string, found bool, err error) {
+	r, err := s.Grants.Replayed(ctx, c.caller, c.method, c.key)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return "", false, nil
+	case err != nil:
+		return "", false, internal(err)
+	case r.Body != c.body:
+		return "", false, &Error{Code: Conflict, GrantID: r.Ref,
+			Message: "this idempotency key was used for another request; take a new one"}
+	}
+	return r.Ref, true, nil
+}
+
+// replayed answers a repeated call: the grant as it is now.
+func (s *Service) replayed(ctx context.Context, c call) (View, error) {
+	ref, found, err := s.find(ctx, c)
+	if err != nil {
+		return View{}, err
+	}
+	if !found {
+		return View{}, internal(errors.New("the idempotency key is gone"))
+	}
+	return s.answer(ctx, ref)
+}
+
+// answer is the grant as it is now, waiting for the nodes as the first call did.
+func (s *Service) answer(ctx context.Context, id string) (View, error) {
+	r, err := s.record(ctx, id)
+	if err != nil {
+		return View{}, err
+	}
+	s.await(ctx, r)
+	return s.view(r), nil
+}

@@ -1,0 +1,172 @@
+package access
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
+)
+
+// Filter is what ListGrants is asked for. Empty fields do not filter.
+type Filter struct {
+	Environment string
+	Pool        string
+	Subject     string
+	States      []grant.State
+	// AwaitingMe limits it to what the caller could approve now.
+	AwaitingMe bool
+	PageSize   int // 1 to MaxPage; 0 is DefaultPage
+	PageToken  string
+}
+
+// Page sizes.
+const (
+	DefaultPage = 50
+	MaxPage     = 200
+)
+
+// Page is one page of grants, newest request first.
+type Page struct {
+	Grants []View
+	Next   string // empty on the last page
+}
+
+// Get reads one grant. Error: NotFound, also for one that the caller may not see.
+func (s *Service) Get(ctx context.Context, c Caller, id string) (View, error) {
+	r, err := s.visible(ctx, c, id)
+	if err != nil {
+		return View{}, err
+	}
+	return s.view(r), nil
+}
+
+// List lists the grants that the caller may see. Error: Invalid.
+func (s *Service) List(ctx context.Context, c Caller, f Filter) (Page, error) {
+	q, err := s.query(c, f)
+	if err != nil {
+		return Page{}, err
+	}
+	records, err := s.Grants.List(ctx, q)
+	if err != nil {
+		return Page{}, internal(err)
+	}
+	var page Page
+	if len(records) == q.Limit { // one more than was asked for: there is a next page
+		records = records[:q.Limit-1]
+		page.Next = pageToken(records[len(records)-1].Grant)
+	}
+	for _, r := range records {
+		// The query left out the caller's own requests by group only; who approved already is known here.
+		if f.AwaitingMe && !awaits(c, r.Grant) {
+			continue
+		}
+		page.Grants = append(page.Grants, s.view(r))
+	}
+	return page, nil
+}
+
+func (s *Service) query(c Caller, f Filter) (store.Query, error) {
+	q := store.Query{Environment: f.Environment, Pool: f.Pool, States: f.States, Limit: f.PageSize}
+	if q.Limit == 0 {
+		q.Limit = DefaultPage
+	}
+	if q.Limit < 0 || q.Limit > MaxPage {
+		return q, errorf(Invalid, "page_size: want 1 to %d", MaxPage)
+	}
+	q.Limit++
+	if f.Subject != "" {
+		subject, err := grant.ParseSubject(f.Subject)
+		if err != nil {
+			return q, errorf(Invalid, "subject: %s", err)
+		}
+		q.Subject = subject
+	}
+	if f.PageToken != "" {
+		after, err := ParsePageToken(f.PageToken)
+		if err != nil {
+			return q, errorf(Invalid, "page_token: not one of ours")
+		}
+		q.After = &after
+	}
+	if !s.isAuditor(c) && !s.isOperator(c) {
+		q.Visible = &store.Visible{Viewer: c.Subject, Groups: c.Groups}
+	}
+	if f.AwaitingMe {
+		q.AwaitingGroups = append([]string{}, c.Groups...)
+	}
+	return q, nil
+}
+
+// awaits reports whether the grant waits for an approval that the caller could give.
+func awaits(c Caller, g grant.Grant) bool {
+	_, err := stepFor(c, g)
+	return err == nil && g.State == grant.Pending && !g.ApprovedBy(c.Subject)
+}
+
+// record reads a grant whoever asks.
+func (s *Service) record(ctx context.Context, id string) (store.Record, error) {
+	r, err := s.Grants.Grant(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return store.Record{}, noSuchGrant()
+	case err != nil:
+		return store.Record{}, internal(err)
+	}
+	return r, nil
+}
+
+// visible reads a grant if the caller may see it.
+func (s *Service) visible(ctx context.Context, c Caller, id string) (store.Record, error) {
+	r, err := s.record(ctx, id)
+	if err != nil {
+		return store.Record{}, err
+	}
+	if !s.maySee(c, r.Grant) {
+		return store.Record{}, noSuchGrant()
+	}
+	return r, nil
+}
+
+// maySee: the subject and an agent's owner; auditors and operators; while it waits, those who could decide; and who has
+// decided on it.
+func (s *Service) maySee(c Caller, g grant.Grant) bool {
+	switch {
+	case c.Subject == g.Subject, g.Owner != "" && c.Subject == g.Owner:
+		return true
+	case s.isAuditor(c), s.isOperator(c):
+		return true
+	case g.ApprovedBy(c.Subject), g.EndedBy == c.Subject && c.Subject != "":
+		return true
+	}
+	return g.State == grant.Pending && mayDecide(c, g)
+}
+
+type cursor struct {
+	At int64  `json:"t"`
+	ID string `json:"i"`
+}
+
+func pageToken(g grant.Grant) string {
+	raw, err := json.Marshal(cursor{At: store.Millis(g.RequestedAt), ID: g.ID})
+	if err != nil {
+		return "" // two plain fields: cannot happen; an empty token ends the list
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// ParsePageToken reads a page token. It holds nothing secret and opens nothing: a made-up one only starts the list
+// elsewhere.
+func ParsePageToken(token string) (store.Cursor, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil {
+		return store.Cursor{}, errors.New("page token: not base64")
+	}
+	var c cursor
+	if err := json.Unmarshal(raw, &c); err != nil || c.ID == "" || len(c.ID) > 64 || c.At <= 0 {
+		return store.Cursor{}, errors.New("page token: not one of ours")
+	}
+	return store.Cursor{RequestedAt: store.Time(c.At), ID: c.ID}, nil
+}

@@ -1,0 +1,82 @@
+package access
+
+import (
+	"context"
+	"errors"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
+)
+
+// Revocation is what RevokeAccess is asked for.
+type Revocation struct {
+	GrantID string
+	Reason  string
+}
+
+// revokeTries bounds how often Revoke starts again when the grant changes under it: a revocation must not lose to an
+// approval, and a grant has few transitions.
+const revokeTries = 5
+
+// Revoke ends a grant: its subject gives it up (or cancels what is not active yet), an approver of its pool or an operator
+// revokes it. Errors: Invalid, Forbidden, NotFound, Conflict (it has ended already).
+func (s *Service) Revoke(ctx context.Context, c Caller, r Revocation, key string) (View, error) {
+	if err := checkText("reason", r.Reason); err != nil {
+		return View{}, err
+	}
+	call, err := newCall(c, "RevokeAccess", key, r)
+	if err != nil {
+		return View{}, err
+	}
+	if ref, found, err := s.find(ctx, call); err != nil {
+		return View{}, err
+	} else if found {
+		return s.answer(ctx, ref)
+	}
+	for range revokeTries {
+		var v View
+		if v, err = s.revokeOnce(ctx, c, call, r); !errors.Is(err, store.ErrConflict) {
+			return v, err
+		}
+	}
+	return View{}, err
+}
+
+func (s *Service) revokeOnce(ctx context.Context, c Caller, call call, r Revocation) (View, error) {
+	record, err := s.record(ctx, r.GrantID)
+	if err != nil {
+		return View{}, err
+	}
+	a, err := s.revocation(c, record.Grant)
+	if err != nil {
+		return View{}, err
+	}
+	a.Comment = r.Reason
+	_, e, err := grant.Advance(record.Grant, a, s.Now())
+	if err != nil {
+		return View{}, advanceError(err)
+	}
+	return s.commit(ctx, call, e)
+}
+
+// revocation is the action by which this caller ends the grant, or why they may not.
+func (s *Service) revocation(c Caller, g grant.Grant) (grant.Action, error) {
+	a := grant.Action{Verb: grant.Revoke, Actor: c.Subject}
+	switch {
+	case c.Subject == g.Subject || (g.Owner != "" && c.Subject == g.Owner):
+		if g.State == grant.Pending || g.State == grant.Approved {
+			a.Verb = grant.Cancel
+		} else {
+			a.Cause = grant.CauseGivenUp
+		}
+	case s.isOperator(c):
+		a.Cause = grant.CauseOperator
+	case c.Subject.IsPerson() && (mayDecide(c, g) || member(c.Groups, s.Policy.Approvers(g.Pool))):
+		a.Cause = grant.CauseApprover
+	case s.maySee(c, g):
+		return a, errorf(Forbidden, "only its subject, an approver of its pool or an operator ends a grant")
+	default:
+		return a, noSuchGrant()
+	}
+	return a, nil
+}
