@@ -39,8 +39,8 @@ type Enforcement struct {
 	NodesEnforced int
 	// OldWorkersUntil is set while an older worker of some node could still admit an ended grant.
 	OldWorkersUntil time.Time
-	// StreamsUntil is set while a running stream of an ended grant could still run.
-	StreamsUntil time.Time
+	// StreamsNotCut says that the grant has ended and that streams which ran then may go on.
+	StreamsNotCut bool
 }
 
 // Enforcer makes the store's state hold on the nodes.

@@ -31,7 +31,8 @@ func (e *LiveError) Error() string {
 // the idempotency key of the call that caused them.
 type Change struct {
 	// Events are the transitions. An event whose grant has version 1 makes the row, any other expects the row to be at the
-	// version before. An event with the verb grant.Refuse has no row.
+	// version before. An event with the verb grant.Refuse has no row. There may be none: then the key alone is written, and
+	// the revision stays.
 	Events []grant.Event
 	// Replay is the call's idempotency key, if it has one.
 	Replay *Replay

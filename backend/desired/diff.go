@@ -1,0 +1,44 @@
+package desired
+
+// Changes lead from what a map holds to what it must hold. They are carried out in the order of the fields: what closes
+// comes before what opens.
+type Changes struct {
+	Remove []string // keys that must not be there, or are there more than once
+	Set    []Row    // keys whose value is another
+	Add    []Row    // keys that are missing, once Remove is done
+}
+
+// Empty reports whether there is nothing to do.
+func (c Changes) Empty() bool { return len(c.Remove)+len(c.Set)+len(c.Add) == 0 }
+
+// Len is the number of calls.
+func (c Changes) Len() int { return len(c.Remove) + len(c.Set) + len(c.Add) }
+
+// Diff compares the rows of a running map, in HAProxy's order, with what it must hold. A running map can hold a key more
+// than once (the first counts, and a set changes only some): such a key is removed wholly and added again.
+func Diff(want Table, have []Row) Changes {
+	count := make(map[string]int, len(have))
+	value := make(map[string]string, len(have))
+	for _, r := range have {
+		if count[r.Key]++; count[r.Key] == 1 {
+			value[r.Key] = r.Value
+		}
+	}
+	var c Changes
+	for _, r := range have {
+		_, wanted := want[r.Key]
+		if n := count[r.Key]; n > 0 && (!wanted || n > 1) {
+			c.Remove = append(c.Remove, r.Key)
+			count[r.Key] = 0 // once
+		}
+	}
+	for _, r := range want.Rows() {
+		switch {
+		case count[r.Key] == 0:
+			c.Add = append(c.Add, r)
+		case value[r.Key] != r.Value:
+			c.Set = append(c.Set, r)
+		}
+	}
+	return c
+}

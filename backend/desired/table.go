@@ -1,0 +1,87 @@
+package desired
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Map is one of the maps that HAProxy enforces by, named by its file. All of them are ours alone.
+type Map string
+
+// The maps. Their keys and values are listed in docs/architecture.md.
+const (
+	Grants Map = "grants.map" // <subject>|<environment>/<pool> -> <expiry, epoch seconds>:<grant id>
+	Leases Map = "leases.map" // <environment> -> epoch seconds until which the node may trust its rows
+	Hosts  Map = "hosts.map"  // host -> <environment>/<pool>
+	Pools  Map = "pools.map"  // <environment>/<pool> -> backend
+	KIDs   Map = "kids.map"   // <issuer name>|<kid> -> key file
+)
+
+// Row is one line of a map.
+type Row struct{ Key, Value string }
+
+// Table is the content of a map: one value for each key.
+type Table map[string]string
+
+// State is the content of the maps of a node.
+type State map[Map]Table
+
+// safe is what may stand in a key or a value: no space, no quote, no control character, nothing that the runtime API or
+// a map file reads otherwise. The longest key has 128 + 1 + 31 + 1 + 63 = 224 bytes.
+var safe = regexp.MustCompile(`\A[A-Za-z0-9._:@+|/-]{1,256}\z`)
+
+// Rows are the table's rows, sorted by key.
+func (t Table) Rows() []Row {
+	rows := make([]Row, 0, len(t))
+	for k, v := range t {
+		rows = append(rows, Row{k, v})
+	}
+	slices.SortFunc(rows, func(a, b Row) int { return strings.Compare(a.Key, b.Key) })
+	return rows
+}
+
+// Text is the map's file: a row a line, key and value parted by one space, sorted, each with a newline.
+func (t Table) Text() []byte {
+	var b bytes.Buffer
+	for _, r := range t.Rows() {
+		b.WriteString(r.Key)
+		b.WriteByte(' ')
+		b.WriteString(r.Value)
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
+}
+
+// Check reports the first row that must not reach a node.
+func (t Table) Check() error {
+	for _, r := range t.Rows() {
+		if !safe.MatchString(r.Key) || !safe.MatchString(r.Value) {
+			return fmt.Errorf("row with the key %q cannot be put into a map", r.Key)
+		}
+	}
+	return nil
+}
+
+// Parse reads a map's file as HAProxy does: empty lines and lines that begin with # are nothing, the key ends at the
+// first space or tab, the value is the rest. Of rows with the same key the first counts; exact says that the text is
+// just what Text would write.
+func Parse(text []byte) (t Table, exact bool) {
+	t = Table{}
+	for line := range strings.Lines(string(text)) {
+		line = strings.Trim(line, " \t\r\n")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		key, value, _ := strings.Cut(line, " ")
+		if i := strings.IndexByte(key, '\t'); i >= 0 {
+			key, value = line[:i], line[i+1:]
+		}
+		if _, there := t[key]; !there {
+			t[key] = strings.TrimLeft(value, " \t")
+		}
+	}
+	return t, bytes.Equal(t.Text(), text)
+}

@@ -1,0 +1,203 @@
+package reconcile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
+)
+
+// Result is what a pass that succeeded has reached.
+type Result struct {
+	// Revision of the store that the node's memory and files hold.
+	Revision int64
+	Worker   Worker
+	// Read is when the pass began to read the store, by our clock.
+	Read time.Time
+	// Leases are the values that the node holds now; after a pass that failed, those that it may hold.
+	Leases desired.Table
+	// Writes is the number of calls that changed something, those for the lease apart.
+	Writes int
+	Took   time.Duration
+	Drift  []Drift
+}
+
+// rounds bounds how often a map is made right again within one pass before the pass fails: somebody else writes to it.
+const rounds = 3
+
+// order is the order of the maps: what closes first. Leases come last of all, and apart.
+var order = []desired.Map{desired.Grants, desired.KIDs, desired.Pools, desired.Hosts}
+
+// errWorkerChanged: another worker answers than at the start; what was read and written may have been the old one's.
+var errWorkerChanged = errors.New("haproxy was reloaded during the pass")
+
+// pass is one pass over one node.
+type pass struct {
+	target Target
+	now    func() time.Time
+	// before is what the last pass left there; nil if that is not known.
+	before desired.State
+	result Result
+}
+
+// run carries out the pass. An error leaves the node with a lease that was given before, which runs out.
+func (p *pass) run(ctx context.Context, source Source) (desired.State, error) {
+	p.result.Read = p.now()
+	snapshot, err := source.Snapshot(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read store: %w", err)
+	}
+	p.result.Revision = snapshot.Revision
+	worker, err := p.target.Node.Worker(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the worker: %w", err)
+	}
+	topology, err := p.target.Topology(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	want := desired.Build(topology, snapshot.Active, p.result.Read)
+	for _, m := range order {
+		if err := want[m].Check(); err != nil {
+			return nil, fmt.Errorf("%s: %w", m, err)
+		}
+	}
+	for _, m := range order {
+		if err := p.converge(ctx, m, want[m]); err != nil {
+			return nil, fmt.Errorf("%s: %w", m, err)
+		}
+	}
+	if err := p.lease(ctx, worker); err != nil {
+		return nil, fmt.Errorf("%s: %w", desired.Leases, err)
+	}
+	want[desired.Leases] = p.result.Leases
+	p.result.Took = p.now().Sub(p.result.Read)
+	return want, nil
+}
+
+// converge makes one map right: the running map, its file, and the running map again, since a reload between the two
+// would have brought the file's old rows back.
+func (p *pass) converge(ctx context.Context, m desired.Map, want desired.Table) error {
+	for round := range rounds {
+		rows, err := p.target.Node.Rows(ctx, m)
+		if err != nil {
+			return fmt.Errorf("read rows: %w", err)
+		}
+		file, err := p.target.Node.File(ctx, m)
+		if err != nil {
+			return fmt.Errorf("read file: %w", err)
+		}
+		if round == 0 {
+			p.drift(m, rows, file)
+		}
+		changes := desired.Diff(want, rows)
+		same := bytes.Equal(file, want.Text())
+		if changes.Empty() && same {
+			return nil
+		}
+		if err := p.write(ctx, m, want, changes, same); err != nil {
+			return err
+		}
+	}
+	return errors.New("the map is not what was written to it: somebody else writes there")
+}
+
+// write changes the running map and then the file. The file is written even if the memory was right: a removal counts
+// only when both are.
+func (p *pass) write(ctx context.Context, m desired.Map, want desired.Table, c desired.Changes, sameFile bool) error {
+	for _, key := range c.Remove {
+		if err := p.target.Node.Remove(ctx, m, key); err != nil {
+			return fmt.Errorf("remove row: %w", err)
+		}
+	}
+	for _, r := range c.Set {
+		if err := p.target.Node.Set(ctx, m, r); err != nil {
+			return fmt.Errorf("set row: %w", err)
+		}
+	}
+	for _, r := range c.Add {
+		if err := p.target.Node.Add(ctx, m, r); err != nil {
+			return fmt.Errorf("add row: %w", err)
+		}
+	}
+	if m != desired.Leases {
+		p.result.Writes += c.Len()
+	}
+	if sameFile {
+		return nil
+	}
+	if err := p.target.Node.WriteFile(ctx, m, want.Text()); err != nil {
+		return fmt.Errorf("write file: %w", err)
+	}
+	if m != desired.Leases {
+		p.result.Writes++
+	}
+	return nil
+}
+
+// lease gives the leases, after everything else was found right. The worker must still be the one that was asked first.
+func (p *pass) lease(ctx context.Context, first Worker) error {
+	worker, err := p.target.Node.Worker(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for the worker: %w", err)
+	}
+	if worker.PID != first.PID || worker.Uptime < first.Uptime {
+		return errWorkerChanged
+	}
+	p.result.Worker = worker
+	rows, err := p.target.Node.Rows(ctx, desired.Leases)
+	if err != nil {
+		return fmt.Errorf("read rows: %w", err)
+	}
+	want := p.leases(rows, worker)
+	p.result.Leases = want // said before it is written: a write that fails may have been done
+	return p.converge(ctx, desired.Leases, want)
+}
+
+// leases are the values that the node must hold, given those that it has. A node whose clock is behind by more than the
+// bound would keep rows open for too long: it gets none.
+func (p *pass) leases(rows []desired.Row, w Worker) desired.Table {
+	want := desired.Table{}
+	if w.Offset < -p.target.ClockBound {
+		return want
+	}
+	have := map[string]string{}
+	for _, r := range rows {
+		if _, there := have[r.Key]; !there {
+			have[r.Key] = r.Value
+		}
+	}
+	for _, e := range p.target.Environments {
+		if e.Lease == 0 {
+			want[e.Name] = desired.LeaseOff
+			continue
+		}
+		want[e.Name] = desired.Lease(have[e.Name], p.result.Read, e.Lease)
+	}
+	return want
+}
+
+// drift compares what is there with what the last pass left.
+func (p *pass) drift(m desired.Map, rows []desired.Row, file []byte) {
+	before, known := p.before[m]
+	if !known {
+		return
+	}
+	c := desired.Diff(before, rows)
+	d := Drift{Map: m, File: !bytes.Equal(file, before.Text())}
+	for _, key := range c.Remove {
+		d.Foreign = append(d.Foreign, key)
+	}
+	for _, r := range c.Set {
+		d.Changed = append(d.Changed, r.Key)
+	}
+	for _, r := range c.Add {
+		d.Missing = append(d.Missing, r.Key)
+	}
+	if !c.Empty() || d.File {
+		p.result.Drift = append(p.result.Drift, d)
+	}
+}
