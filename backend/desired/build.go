@@ -8,42 +8,13 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 )
 
-// Pool is a pool as HAProxy knows it.
-type Pool struct {
-	Name    grant.Pool
-	Backend string
-	Hosts   []string
-}
-
-// Key is a public key that a node verifies tokens with.
-type Key struct {
-	Issuer string // the name that chooses the key space: "clutch", or an identity provider's
-	KID    string
-	File   string // on the node
-}
-
-// Topology is what a node serves, beside grants.
-type Topology struct {
-	Pools []Pool // of the node's environments, and no others
-	Keys  []Key
-}
-
-// Build is what a node of this topology must hold at the time now: the rows of the grants that are active and not
-// expired, for pools that it serves, and everything that does not depend on grants. Leases are not in it: they are given
-// for a pass that succeeded (see Lease).
-func Build(t Topology, grants []grant.Grant, now time.Time) State {
-	s := State{Grants: {}, Hosts: {}, Pools: {}, KIDs: {}}
-	for _, p := range t.Pools {
-		s[Pools][p.Name.String()] = p.Backend
-		for _, h := range p.Hosts {
-			s[Hosts][h] = p.Name.String()
-		}
-	}
-	for _, k := range t.Keys {
-		s[KIDs][k.Issuer+"|"+k.KID] = k.File
-	}
+// Build is what a node must hold at the time now: fixed, which follows from the configuration and the keys (Hosts, Pools
+// and KIDs), and the rows of the grants that are active and not expired, for the pools that fixed has. Leases are not in
+// it: they are given for a pass that succeeded (see Lease). fixed is not changed.
+func Build(fixed State, grants []grant.Grant, now time.Time) State {
+	s := State{Grants: {}, Hosts: fixed[Hosts], Pools: fixed[Pools], KIDs: fixed[KIDs]}
 	for _, g := range grants {
-		if _, served := s[Pools][g.Pool.String()]; served && g.Live(now) {
+		if _, served := fixed[Pools][g.Pool.String()]; served && g.Live(now) {
 			s[Grants][RowKey(g.Subject, g.Pool)] = RowValue(g)
 		}
 	}

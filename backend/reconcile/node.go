@@ -60,8 +60,8 @@ type Target struct {
 	Dialect      string
 	Node         Node
 	Environments []Environment
-	// Topology is asked for in each pass, since keys change.
-	Topology func(ctx context.Context) (desired.Topology, error)
+	// Fixed is what the node holds beside grants and leases. It is asked for in each pass, since keys change.
+	Fixed func(ctx context.Context) (desired.State, error)
 	// HardStopAfter is how long an old worker lives after a reload at most.
 	HardStopAfter time.Duration
 	// ClockBound is how far the node's clock may be off. A node that is behind by more gets no lease.

@@ -55,11 +55,11 @@ func (p *pass) run(ctx context.Context, source Source) (desired.State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask for the worker: %w", err)
 	}
-	topology, err := p.target.Topology(ctx)
+	fixed, err := p.target.Fixed(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read keys: %w", err)
 	}
-	want := desired.Build(topology, snapshot.Active, p.result.Read)
+	want := desired.Build(fixed, snapshot.Active, p.result.Read)
 	for _, m := range order {
 		if err := want[m].Check(); err != nil {
 			return nil, fmt.Errorf("%s: %w", m, err)

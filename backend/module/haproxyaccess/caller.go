@@ -1,0 +1,53 @@
+package haproxyaccess
+
+import (
+	"context"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/lyft/clutch/backend/service/authn"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+)
+
+// clutchIssuer is the issuer of the service tokens that Clutch makes; every other issuer is an identity provider, whose
+// claims make persons only.
+const clutchIssuer = "clutch"
+
+const serviceTokenPrefix = "service:"
+
+// callerFromContext is who calls, out of the claims that Clutch's authn middleware has verified.
+func callerFromContext(ctx context.Context) (access.Caller, error) {
+	claims, err := authn.ClaimsFromContext(ctx)
+	if err != nil || claims.StandardClaims == nil {
+		return access.Caller{}, status.Error(codes.Unauthenticated, "log in first")
+	}
+	subject, err := subjectOf(claims.Issuer, claims.Subject)
+	if err != nil {
+		return access.Caller{}, status.Errorf(codes.PermissionDenied, "your login's name cannot have access: %s", err)
+	}
+	return access.Caller{Subject: subject, Groups: groupsOf(claims.Groups)}, nil
+}
+
+func subjectOf(issuer, name string) (grant.Subject, error) {
+	if issuer == clutchIssuer {
+		if service, ok := strings.CutPrefix(name, serviceTokenPrefix); ok {
+			return grant.Service(service)
+		}
+	}
+	return grant.Person(name)
+}
+
+// groupsOf drops the empty name that Clutch gives to everybody by default.
+func groupsOf(claimed []string) []string {
+	var groups []string
+	for _, g := range claimed {
+		if g != "" {
+			groups = append(groups, g)
+		}
+	}
+	return groups
+}
