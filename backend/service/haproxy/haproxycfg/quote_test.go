@@ -1,0 +1,225 @@
+package haproxycfg
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// fields are all texts of an input that reach a file.
+func fields(in *Input) []*string {
+	pool, provider := &in.Environments[1].Pools[0], &in.IdentityProviders[0]
+	return []*string{
+		&in.Issuer, &in.ClutchURL, &in.MapsDir, &in.KeysDir, &in.PagesDir,
+		&in.Environments[1].Name, &pool.Name, &pool.Backend, &pool.Hosts[0],
+		&pool.Servers[0].Name, &pool.Servers[0].Address, &in.Binds[0].Address, &in.Binds[0].Certificate,
+		&provider.Name, &provider.Issuer, &provider.Audience, &provider.KIDs[0], &in.Keys[1].KID, &in.Keys[1].Issuer, &in.Keys[0].KID,
+		&in.Standalone.StatsSocket, &in.Standalone.Log,
+	}
+}
+
+// Each of them would add a directive, a map row or markup if it reached the text as it is.
+func TestHostileConfigurationValuesAreRefused(t *testing.T) {
+	hostile := []string{
+		"x\n  use_backend be_prod", "x\r\nfrontend evil", "x use_backend", "x' if TRUE #", "x\" y", "x\\", "x#y", "x%[env(HOME)]", "%[src]",
+		"${HOME}", "$HOME", "x)", "x,upper", "<script>", "x\x00", "x\t", "é", "{", "}", "-f", "--", "",
+	}
+	for i := range fields(new(cloneOf(goodInput(t)))) {
+		for _, value := range hostile {
+			in := cloneOf(goodInput(t))
+			field := fields(&in)[i]
+			before := *field
+			if strings.HasPrefix(value, "-") && (i == 5 || i == 6) {
+				continue // a name of an environment or pool; it is a part of a map's row and never a word of its own
+			}
+			if value == "" && (i == 12 || i == 18 || i == 21) {
+				continue // no certificate, our own issuer, no log: nothing is a value there
+			}
+			*field = value
+			if files, err := Render(in); err == nil {
+				t.Errorf("field %d (%q): %q is accepted:\n%s", i, before, value, files.Standalone)
+			}
+		}
+	}
+}
+
+// FuzzRenderedTextNeverGainsALine puts any text into any field: it is refused, or the configuration and the maps have
+// as many lines and words as before.
+func FuzzRenderedTextNeverGainsALine(f *testing.F) {
+	for i := range 22 {
+		f.Add(uint8(i), "x\n  use_backend be_prod")
+		f.Add(uint8(i), "ok.example")
+		f.Add(uint8(i), "/ok/path")
+		f.Add(uint8(i), "https://ok.example")
+		f.Add(uint8(i), "' #")
+	}
+	good := goodInput(f)
+	good.Binds[0].Certificate = "/tls/server.pem"
+	baseline, err := Render(good)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, which uint8, value string) {
+		in := cloneOf(good)
+		all := fields(&in)
+		*all[int(which)%len(all)] = value
+		files, err := Render(in)
+		if err != nil {
+			return
+		}
+		sameShape(t, "haproxy.cfg", baseline.Standalone, files.Standalone, value)
+		for name, text := range files.Maps {
+			sameShape(t, name, baseline.Maps[name], text, value)
+		}
+		for name, text := range files.Pages {
+			if bytes.Count(text, []byte("<")) != bytes.Count(baseline.Pages[name], []byte("<")) {
+				t.Errorf("page %s gained markup by %q", name, value)
+			}
+		}
+	})
+}
+
+var words = regexp.MustCompile(`[^ \t\n]+`)
+
+func sameShape(t *testing.T, name string, want, got []byte, value string) {
+	t.Helper()
+	if bytes.Count(got, []byte("\n")) > bytes.Count(want, []byte("\n")) || bytes.ContainsAny(got, "\r\x00") {
+		t.Errorf("%s gained a line by %q", name, value)
+	}
+	wantWords, gotWords := len(words.FindAll(want, -1)), len(words.FindAll(got, -1))
+	if gotWords > wantWords {
+		t.Errorf("%s has %d words, not at most %d, by %q", name, gotWords, wantWords, value)
+	}
+	if bytes.Count(want, []byte("'"))%2 != bytes.Count(got, []byte("'"))%2 {
+		t.Errorf("%s has an odd quote by %q", name, value)
+	}
+}
+
+// cloneOf copies all that fields changes.
+func cloneOf(in Input) Input {
+	environments := in.Environments
+	in.Environments = nil
+	for _, e := range environments {
+		pools := e.Pools
+		e.Pools = nil
+		for _, p := range pools {
+			p.Hosts = append([]string(nil), p.Hosts...)
+			p.Servers = append([]Server(nil), p.Servers...)
+			e.Pools = append(e.Pools, p)
+		}
+		in.Environments = append(in.Environments, e)
+	}
+	in.Binds = append([]Bind(nil), in.Binds...)
+	in.Keys = append([]PublicKey(nil), in.Keys...)
+	providers := in.IdentityProviders
+	in.IdentityProviders = nil
+	for _, p := range providers {
+		p.KIDs = append([]string(nil), p.KIDs...)
+		in.IdentityProviders = append(in.IdentityProviders, p)
+	}
+	standalone := *in.Standalone
+	in.Standalone = &standalone
+	return in
+}
+
+func TestQuoteMakesOneWordOfAnything(t *testing.T) {
+	for value, want := range map[string]string{
+		"a": "'a'", "a b": "'a b'", "it's": `'it'\''s'`, `a"b\`: `'a"b\'`, "#": "'#'", "": "''",
+	} {
+		if got, err := quote(value); err != nil || got != want {
+			t.Errorf("quote(%q) = %s, %v; want %s", value, got, err, want)
+		}
+	}
+	for _, value := range []string{"\n", "a\rb", "\x00", "\x7f"} {
+		if got, err := quote(value); err == nil {
+			t.Errorf("quote(%q) = %s, want an error", value, got)
+		}
+	}
+}
+
+func TestRenderNeedsEveryKeysText(t *testing.T) {
+	for name, spoil := range map[string]func(*Input){
+		"no text":        func(in *Input) { in.Keys[1].PEM = nil },
+		"no key of ours": func(in *Input) { in.Keys = in.Keys[1:] },
+		"not a key": func(in *Input) {
+			in.Keys[0].PEM = []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+		},
+		"two keys":           func(in *Input) { in.Keys[0].PEM = append(append([]byte(nil), testKey()...), testKey()...) },
+		"another algorithm":  func(in *Input) { in.Keys[0].Alg = "HS256" },
+		"not the thumbprint": func(in *Input) { in.Keys[0].KID = "x" },
+		"twice the same kid": func(in *Input) { in.Keys = append(in.Keys, in.Keys[0]) },
+		"of no provider":     func(in *Input) { in.Keys = append(in.Keys, PublicKey{Issuer: "idp", KID: "k2", PEM: testKey()}) },
+	} {
+		in := cloneOf(goodInput(t))
+		spoil(&in)
+		if _, err := Render(in); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// The traps of HAProxy 2.6 that the text must never fall into, whatever else changes in it.
+func TestRenderedTextAvoidsTheTrapsOfHAProxy(t *testing.T) {
+	files, err := Render(goodInput(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(files.Standalone)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		for trap, pattern := range map[string]string{
+			"the algorithm in a variable":             `jwt_verify\([^"]`,
+			"sub() in the direction that overflows":   `var\(txn\.(exp|nbf|iat|lease|grant_exp)\),sub\(`,
+			"a negative constant in a comparison":     `-m int [a-z]+ -`,
+			"$ at the end of a check":                 `-m reg( -i)? '\^[^']*[^|)]\$'`,
+			"the last part of a list for the host":    `req\.hdr\(host\)`,
+			"a backend that does not come from a map": `use_backend [^%]`,
+		} {
+			if strings.HasPrefix(line, "http-request del-header") && strings.HasPrefix(trap, "$") {
+				continue
+			}
+			if regexp.MustCompile(pattern).MatchString(line) {
+				t.Errorf("%s: %s", trap, line)
+			}
+		}
+		if len(line) > 2000 {
+			t.Errorf("line of %d bytes, HAProxy reads 2047: %.80s", len(line), line)
+		}
+	}
+	if !bytes.Contains(files.Standalone, []byte("hard-stop-after 30s")) {
+		t.Error("there is no hard-stop-after")
+	}
+}
+
+func TestRenderIsDeterministic(t *testing.T) {
+	first, err := Render(goodInput(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		again, err := Render(goodInput(t))
+		if err != nil || !bytes.Equal(first.Standalone, again.Standalone) {
+			t.Fatalf("another text from the same input: %v", err)
+		}
+	}
+}
+
+func TestGrantsAndLeasesAreEmptyAtFirst(t *testing.T) {
+	in := tempInput(t)
+	files, err := Render(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"grants.map", "leases.map"} {
+		if text, there := files.Maps[name]; !there || len(text) != 0 {
+			t.Errorf("%s: %q, want an empty file", name, text)
+		}
+	}
+	if _, err := os.Stat(in.MapsDir); err == nil {
+		t.Error("rendering wrote files")
+	}
+}
