@@ -1,0 +1,110 @@
+// Command keys looks after the signing keys in the store.
+//
+//	keys -c clutch-config.yaml init     makes the first key, if there is none; the gateway does the same when it starts
+//	keys -c clutch-config.yaml list     lists them: kid, algorithm, state, when they were made
+//	keys -c clutch-config.yaml public   prints the public keys that HAProxy must have, as PEM
+//
+// init opens the embedded store for writing, which only one process may: run it while no gateway runs. The private keys
+// are never printed.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/credential"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store/sqlite"
+	"github.com/haproxy-access/clutch-haproxy-access/tools/internal/gatewayconfig"
+)
+
+func main() {
+	config := flag.String("c", "clutch-config.yaml", "the gateway's configuration")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: keys [-c clutch-config.yaml] init|list|public")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if flag.NArg() != 1 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	if err := run(context.Background(), *config, flag.Arg(0), os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "keys:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, path, command string, out io.Writer) (err error) {
+	config, err := gatewayconfig.Read(path)
+	if err != nil {
+		return err
+	}
+	open := sqlite.OpenReadOnly
+	if command == "init" {
+		open = sqlite.Open
+	}
+	db, err := open(ctx, config.Store.GetSqlite().GetPath())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	switch command {
+	case "init":
+		return initialize(ctx, db, config.Access.GetToken().GetEncryptionKeyFile(), out)
+	case "list":
+		return list(ctx, db, out)
+	case "public":
+		return public(ctx, db, out)
+	default:
+		return fmt.Errorf("no command %q", command)
+	}
+}
+
+func initialize(ctx context.Context, keys store.Keys, keyFile string, out io.Writer) error {
+	sealer, err := credential.SealerFromFile(keyFile)
+	if err != nil {
+		return err
+	}
+	kid, made, err := credential.Init(ctx, keys, sealer, time.Now())
+	if err != nil {
+		return err
+	}
+	word := "is there"
+	if made {
+		word = "was made"
+	}
+	_, err = fmt.Fprintf(out, "signing key %s %s\n", kid, word)
+	return err
+}
+
+func list(ctx context.Context, keys store.Keys, out io.Writer) error {
+	have, err := keys.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range have {
+		if _, err := fmt.Fprintf(out, "%s %s %s %s\n", k.KID, k.Alg, k.State, k.Created.Format(time.RFC3339)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func public(ctx context.Context, keys store.Keys, out io.Writer) error {
+	published, err := credential.Published(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, k := range published {
+		if _, err := out.Write(k.PEM); err != nil {
+			return err
+		}
+	}
+	return nil
+}
