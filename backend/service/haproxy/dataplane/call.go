@@ -1,0 +1,145 @@
+package dataplane
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+const (
+	jsonBody = "application/json"
+	textBody = "text/plain"
+
+	maxErrorBody = 8 << 10
+)
+
+// request is one call.
+type request struct {
+	op          string
+	method      string
+	target      target
+	contentType string // empty where there is no body
+	body        []byte
+	wants       []int // the statuses that mean done
+	reads       bool  // the answer's body is needed; otherwise the status says all
+}
+
+// answer is what came back with a wanted status.
+type answer struct {
+	status         int
+	date           string
+	body           []byte
+	sent, received time.Time
+}
+
+// do makes one call, with a deadline of its own below that of ctx. It decides by the status first; only then, and
+// only if it is needed, does it read the body. Every error is an *Error without credentials.
+func (c *Client) do(ctx context.Context, r request) (answer, error) {
+	password, err := c.password()
+	if err != nil {
+		return answer{}, &Error{Op: r.op, Reason: ErrPassword, Retryable: true, cause: err}
+	}
+	if password == "" {
+		return answer{}, &Error{Op: r.op, Reason: ErrPassword, Retryable: true}
+	}
+	hide := newRedactor(c.username, password)
+
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := c.newRequest(ctx, r)
+	if err != nil {
+		return answer{}, &Error{Op: r.op, Reason: ErrInvalid, Message: "request cannot be built"}
+	}
+	req.SetBasicAuth(c.username, password)
+
+	sent := c.now()
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return answer{}, unreachable(ctx, r.op, err, hide)
+	}
+	defer resp.Body.Close()
+	received := c.now()
+
+	if !slices.Contains(r.wants, resp.StatusCode) {
+		return answer{}, refusal(r.op, resp.StatusCode, errorBody(resp), hide)
+	}
+	a := answer{status: resp.StatusCode, date: resp.Header.Get("Date"), sent: sent, received: received}
+	if r.reads {
+		a.body, err = c.readBody(ctx, r.op, resp.Body, hide)
+	} else {
+		// Read for the connection's sake only: the status has said that it is done.
+		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody)
+	}
+	return a, err
+}
+
+func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
+	u, err := r.target.on(c.base)
+	if err != nil {
+		return nil, err
+	}
+	var body io.Reader
+	if r.contentType != "" {
+		body = bytes.NewReader(r.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, c.base.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	req.URL = u
+	if r.contentType != "" {
+		req.Header.Set("Content-Type", r.contentType)
+	}
+	return req, nil
+}
+
+// errorBody reads the start of a refusal's body. That of a 401 is left unread, because it repeats the password.
+func errorBody(resp *http.Response) []byte {
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+		return nil
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	return body
+}
+
+func (c *Client) readBody(ctx context.Context, op string, from io.Reader, hide redactor) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(from, c.maxAnswer+1))
+	if err != nil {
+		return nil, unreachable(ctx, op, err, hide)
+	}
+	if int64(len(body)) > c.maxAnswer {
+		return nil, &Error{Op: op, Reason: ErrTooLarge}
+	}
+	return body, nil
+}
+
+// unreachable keeps of err a redacted line of text, and whether time ran out. The error itself is dropped: Go quotes
+// the peer's bytes in some of them, and the peer may repeat our header.
+func unreachable(ctx context.Context, op string, err error, hide redactor) *Error {
+	e := &Error{Op: op, Reason: ErrUnreachable, Retryable: true}
+	if ended := ctx.Err(); ended != nil {
+		e.cause = ended
+		return e
+	}
+	var at *url.Error
+	if errors.As(err, &at) {
+		err = at.Err // without the address
+	}
+	e.Message = hide.line(err.Error())
+	return e
+}
+
+// decode reads one JSON value and wants nothing after it. "null" and an empty body are errors, never an empty list: a
+// list that is taken for empty would be taken for a proof that an entry is gone.
+func decode(body []byte, into any) error {
+	if text := bytes.TrimSpace(body); len(text) == 0 || bytes.Equal(text, []byte("null")) {
+		return errors.New("no value")
+	}
+	return json.Unmarshal(body, into)
+}

@@ -1,0 +1,18 @@
+// Package dataplane is the client of the HAProxy Data Plane API, through which everything is read from a node and
+// written to it: the worker that runs, the entries of a map in memory, the map's file, and the servers of a backend.
+//
+// The API has sharp edges, and this package is where they end:
+//
+//   - a newline in a key runs further commands, so names, keys and values are checked against one alphabet (check.go)
+//     before anything is sent;
+//   - a stopped HAProxy answers 404 as a missing key does, so a 404 means "not there" only where its message says so;
+//   - a change in memory is not on disk: memory and file are separate calls, and force_sync, which corrupts files, is
+//     never used;
+//   - the body of a 401 repeats the password: it is not read, and no error of this package holds the password, the
+//     Authorization header or an address with user information.
+//
+// A Client is safe for concurrent use. It holds no lock: one writer a node is the caller's duty, since the API itself
+// loses and doubles entries when two callers write the same map.
+//
+// It imports the standard library and client-native's models, and nothing else of this project.
+package dataplane

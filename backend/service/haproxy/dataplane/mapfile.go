@@ -1,0 +1,49 @@
+package dataplane
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+)
+
+// emptyFile is how a file without entries is sent and read: the API refuses an empty body, and HAProxy skips an empty
+// line.
+var emptyFile = []byte("\n")
+
+// MapFile reads the file from which HAProxy fills a map when it reloads, byte for byte as it is on the node's disk;
+// a file of one empty line is returned as empty.
+func (c *Client) MapFile(ctx context.Context, mapName string) ([]byte, error) {
+	if err := checkMapName(mapName); err != nil {
+		return nil, err
+	}
+	a, err := c.do(ctx, request{
+		op: "read map file", method: http.MethodGet, target: c.dialect.mapFile(mapName),
+		wants: []int{http.StatusOK}, reads: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Equal(a.body, emptyFile) {
+		return []byte{}, nil
+	}
+	return a.body, nil
+}
+
+// PutMapFile replaces a map's file and does not reload HAProxy: the running worker keeps what it has. The text must
+// be lines "key value\n" of the alphabet, without comments; none at all empties the file.
+func (c *Client) PutMapFile(ctx context.Context, mapName string, text []byte) error {
+	if err := checkMapName(mapName); err != nil {
+		return err
+	}
+	if err := checkFile(text); err != nil {
+		return err
+	}
+	if len(text) == 0 {
+		text = emptyFile
+	}
+	_, err := c.do(ctx, request{
+		op: "write map file", method: http.MethodPut, target: c.dialect.mapFile(mapName).with("skip_reload", "true"),
+		contentType: textBody, body: text, wants: []int{http.StatusNoContent},
+	})
+	return err
+}
