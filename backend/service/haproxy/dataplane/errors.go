@@ -41,7 +41,7 @@ type Error struct {
 	Reason    error  // one of the Err... values, or nil
 	Retryable bool   // the same call may succeed later without a person's help
 	cause     error  // context.Canceled or context.DeadlineExceeded, or another error of this package
-	said      string // the message as it came, to decide by
+	said      string // the message of a JSON answer without credentials, to decide by
 }
 
 func (e *Error) Error() string {
@@ -89,7 +89,7 @@ func refusal(op string, status int, body []byte, hide redactor) *Error {
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(body, &answer) == nil {
-		e.said = answer.Message
+		e.said = hide.remove(answer.Message)
 		e.Message = hide.line(answer.Message)
 	} else {
 		e.Message = hide.line(string(body))
@@ -139,14 +139,18 @@ func newRedactor(username, password string) redactor {
 	return r
 }
 
+func (r redactor) remove(text string) string {
+	for _, secret := range r.secrets {
+		text = strings.ReplaceAll(text, secret, "[redacted]")
+	}
+	return text
+}
+
 const maxMessage = 200
 
 // line makes a text from a node fit for a log: one line, printable, short, and without the credentials.
 func (r redactor) line(text string) string {
-	for _, secret := range r.secrets {
-		text = strings.ReplaceAll(text, secret, "[redacted]")
-	}
-	text = strings.Join(strings.FieldsFunc(text, func(c rune) bool {
+	text = strings.Join(strings.FieldsFunc(r.remove(text), func(c rune) bool {
 		return unicode.IsSpace(c) || !unicode.IsPrint(c) || c == unicode.ReplacementChar
 	}), " ")
 	if letters := []rune(text); len(letters) > maxMessage {

@@ -20,7 +20,9 @@ var row = dataplane.Entry{Key: "alice@example.com|staging/app", Value: "19000000
 func start(t *testing.T) (*dataplanetest.Server, *dataplane.Client) {
 	t.Helper()
 	s := dataplanetest.New(t, grants)
-	return s, s.Client(t)
+	c := s.Client(t)
+	dataplane.Hasten(c)
+	return s, c
 }
 
 func ctx(t *testing.T) context.Context {

@@ -50,6 +50,9 @@ type Client struct {
 	maxAnswer int64
 	now       func() time.Time
 	dialect   dialect
+
+	changePause time.Duration // before a change is tried again
+	settlePause time.Duration // between two looks at what runs
 }
 
 // New returns a client, and calls nothing. Its errors never repeat the URL, which may hold credentials by mistake.
@@ -70,6 +73,7 @@ func New(o Options) (*Client, error) {
 	c := &Client{
 		base: base, username: o.Username, password: o.Password,
 		timeout: o.Timeout, maxAnswer: o.MaxAnswer, now: o.Now, dialect: v2(),
+		changePause: 50 * time.Millisecond, settlePause: 100 * time.Millisecond,
 	}
 	if c.timeout == 0 {
 		c.timeout = defaultTimeout

@@ -7,15 +7,13 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/haproxytech/client-native/v5/models"
 )
 
 const (
-	// How long the running worker may take to show a change after the commit's answer.
+	// How often to look whether the running worker shows a change, after the commit's answer: for 2.5 s.
 	settlePolls = 25
-	settlePause = 100 * time.Millisecond
 
 	ready = models.RuntimeServerAdminStateReady
 	maint = models.RuntimeServerAdminStateMaint
@@ -128,7 +126,7 @@ func (c *Client) settled(ctx context.Context, op, backend, name string, want boo
 	var err error
 	for poll := range settlePolls {
 		if poll > 0 {
-			if waited := pause(ctx, settlePause); waited != nil {
+			if waited := pause(ctx, c.settlePause); waited != nil {
 				return errors.Join(err, waited)
 			}
 		}

@@ -10,10 +10,7 @@ import (
 	"time"
 )
 
-const (
-	changeAttempts = 5
-	changePause    = 50 * time.Millisecond
-)
+const changeAttempts = 5
 
 // change makes one change of the configuration: a transaction of its own, committed with a forced reload. Where
 // another writer was faster it begins again with the new version, a bounded number of times. Whatever fails, its
@@ -25,7 +22,7 @@ func (c *Client) change(ctx context.Context, op string, edit func(ctx context.Co
 	var err error
 	for attempt := range changeAttempts {
 		if attempt > 0 {
-			if waited := pause(ctx, changePause<<attempt); waited != nil {
+			if waited := pause(ctx, c.changePause<<attempt); waited != nil {
 				return errors.Join(err, waited)
 			}
 		}
