@@ -19,15 +19,6 @@ var pageStyle string
 
 var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
-// malformedPage answers what HAProxy cannot parse. It is a raw answer, since nothing is known about such a request.
-const malformedPage = "malformed.http"
-
-func malformedAnswer() []byte {
-	const body = `{"error":"malformed_request","pool":"","request_url":"","request_id":""}`
-	return fmt.Appendf(nil, "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"+
-		"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n%s", len(body), body)
-}
-
 // page is what a refusal page shows. Fields with %[...] are filled in by HAProxy; all of them are names that were
 // checked or sentences of ours, never anything that a client sent.
 type page struct {
@@ -53,7 +44,7 @@ func pageFile(status int) string { return fmt.Sprintf("%d.html", status) }
 
 // pages are the refusal pages by file name. clutchURL has passed check: nothing in it needs escaping in HTML.
 func pages(clutchURL string) (map[string][]byte, error) {
-	files := map[string][]byte{malformedPage: malformedAnswer()}
+	files := map[string][]byte{}
 	style := styleText()
 	for status, title := range titles {
 		p := page{

@@ -12,8 +12,8 @@ type Reason struct {
 	Words  string // one or two sentences for the page
 }
 
-// Reasons are all refusals of the rendered configuration, but for requests that HAProxy itself cannot parse
-// (malformed_request).
+// Reasons are all refusals of the rendered configuration. What HAProxy itself cannot parse has none: it answers 400 with
+// a page of its own, which HAProxy 2.6 takes from nowhere else.
 func Reasons() []Reason { return slices.Clone(reasons) }
 
 const (

@@ -132,7 +132,7 @@ func (in Input) mapFiles() map[string][]byte {
 type view struct {
 	Input
 	Frontend, Denied, Sessions         string
-	HardStop, MalformedFile            string
+	HardStop                           string
 	Hosts, Pools, KIDs, Grants, Leases string
 	Hygiene, KeyPaths                  []string
 	OurIssuerName                      string
@@ -151,8 +151,8 @@ func (in Input) view() view {
 	mapPath := func(name desired.Map) string { return in.MapsDir + "/" + string(name) }
 	v := view{
 		Input: in, Frontend: frontendName, Denied: deniedName, Sessions: sessionsName,
-		HardStop: seconds(in), MalformedFile: in.PagesDir + "/" + malformedPage,
-		Hosts: mapPath(desired.Hosts), Pools: mapPath(desired.Pools), KIDs: mapPath(desired.KIDs),
+		HardStop: seconds(in),
+		Hosts:    mapPath(desired.Hosts), Pools: mapPath(desired.Pools), KIDs: mapPath(desired.KIDs),
 		Grants: mapPath(desired.Grants), Leases: mapPath(desired.Leases),
 		Hygiene: hygiene(), OurIssuerName: OurIssuer, Reasons: reasons, CSP: literal(contentPolicy()),
 		RequestURL: literal(in.ClutchURL) + "/haproxy-access/request?environment=%[var(txn.env)]&pool=%[var(txn.short)]",
