@@ -28,3 +28,10 @@ for dir in $(find api -name '*.proto' -printf '%h\n' | sort -u); do
   fi
   PATH="$bin:$PATH" protoc --descriptor_set_in="$bin/clutch.binpb" -I. "${args[@]}" "$dir"/*.proto
 done
+
+# The reference pages that follow from the protos and the code.
+mkdir -p "$out/docs"
+protoc --descriptor_set_in="$bin/clutch.binpb" -I. --include_source_info --include_imports \
+  --descriptor_set_out="$bin/config.binpb" $(find api/config -name '*.proto' | sort)
+go run ./tools/docgen configuration "$bin/config.binpb" > "$out/docs/configuration.md"
+go run ./tools/docgen refusals > "$out/docs/refusals.md"

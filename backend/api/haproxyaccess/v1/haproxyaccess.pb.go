@@ -373,8 +373,9 @@ type Enforcement struct {
 	NodesEnforced uint32 `protobuf:"varint,2,opt,name=nodes_enforced,json=nodesEnforced,proto3" json:"nodes_enforced,omitempty"`
 	// Set where an ended grant may still be admitted by older workers of some node: the latest time for that.
 	OldWorkersUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=old_workers_until,json=oldWorkersUntil,proto3" json:"old_workers_until,omitempty"`
-	// Set where running streams (downloads, WebSockets) of an ended grant may still run: the latest time for that.
-	StreamsUntil  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=streams_until,json=streamsUntil,proto3" json:"streams_until,omitempty"`
+	// The grant has ended, and streams that ran then (a download, a WebSocket) were not cut: no new request passes, but
+	// they go on until they end by themselves or their worker does.
+	StreamsNotCut bool `protobuf:"varint,4,opt,name=streams_not_cut,json=streamsNotCut,proto3" json:"streams_not_cut,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -430,11 +431,11 @@ func (x *Enforcement) GetOldWorkersUntil() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *Enforcement) GetStreamsUntil() *timestamppb.Timestamp {
+func (x *Enforcement) GetStreamsNotCut() bool {
 	if x != nil {
-		return x.StreamsUntil
+		return x.StreamsNotCut
 	}
-	return nil
+	return false
 }
 
 // Pool is an HAProxy backend that access is asked for.
@@ -2339,13 +2340,13 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\bApproval\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
-	"\acomment\x18\x03 \x01(\tR\acomment\"\xde\x01\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"\xc5\x01\n" +
 	"\vEnforcement\x12\x1f\n" +
 	"\vnodes_total\x18\x01 \x01(\rR\n" +
 	"nodesTotal\x12%\n" +
 	"\x0enodes_enforced\x18\x02 \x01(\rR\rnodesEnforced\x12F\n" +
-	"\x11old_workers_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0foldWorkersUntil\x12?\n" +
-	"\rstreams_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fstreamsUntil\"\xaa\x03\n" +
+	"\x11old_workers_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0foldWorkersUntil\x12&\n" +
+	"\x0fstreams_not_cut\x18\x04 \x01(\bR\rstreamsNotCut\"\xaa\x03\n" +
 	"\x04Pool\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x12\n" +
 	"\x04pool\x18\x02 \x01(\tR\x04pool\x12 \n" +
@@ -2574,62 +2575,61 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	2,  // 8: haproxyaccess.v1.Grant.approvals:type_name -> haproxyaccess.v1.Approval
 	35, // 9: haproxyaccess.v1.Approval.time:type_name -> google.protobuf.Timestamp
 	35, // 10: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
-	35, // 11: haproxyaccess.v1.Enforcement.streams_until:type_name -> google.protobuf.Timestamp
-	34, // 12: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
-	34, // 13: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
-	4,  // 14: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
-	34, // 15: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
-	34, // 16: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
-	34, // 17: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
-	1,  // 18: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,  // 19: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,  // 20: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,  // 21: haproxyaccess.v1.RevokeAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,  // 22: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
-	0,  // 23: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
-	1,  // 24: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	35, // 25: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
-	25, // 26: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
-	35, // 27: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
-	35, // 28: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	33, // 29: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
-	34, // 30: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
-	35, // 31: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
-	28, // 32: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	28, // 33: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	28, // 34: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	35, // 35: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
-	5,  // 36: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
-	7,  // 37: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
-	9,  // 38: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
-	11, // 39: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
-	13, // 40: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
-	15, // 41: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
-	17, // 42: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
-	19, // 43: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
-	21, // 44: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
-	23, // 45: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
-	26, // 46: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
-	29, // 47: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
-	31, // 48: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
-	6,  // 49: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
-	8,  // 50: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
-	10, // 51: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
-	12, // 52: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
-	14, // 53: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
-	16, // 54: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
-	18, // 55: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
-	20, // 56: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
-	22, // 57: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
-	24, // 58: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
-	27, // 59: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
-	30, // 60: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
-	32, // 61: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
-	49, // [49:62] is the sub-list for method output_type
-	36, // [36:49] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	34, // 11: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
+	34, // 12: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
+	4,  // 13: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
+	34, // 14: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
+	34, // 15: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
+	34, // 16: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
+	1,  // 17: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,  // 18: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,  // 19: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,  // 20: haproxyaccess.v1.RevokeAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,  // 21: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
+	0,  // 22: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
+	1,  // 23: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
+	35, // 24: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	25, // 25: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
+	35, // 26: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
+	35, // 27: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	33, // 28: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
+	34, // 29: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
+	35, // 30: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
+	28, // 31: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	28, // 32: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	28, // 33: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	35, // 34: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
+	5,  // 35: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
+	7,  // 36: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
+	9,  // 37: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
+	11, // 38: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
+	13, // 39: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
+	15, // 40: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
+	17, // 41: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
+	19, // 42: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
+	21, // 43: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
+	23, // 44: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
+	26, // 45: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
+	29, // 46: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
+	31, // 47: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
+	6,  // 48: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
+	8,  // 49: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
+	10, // 50: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
+	12, // 51: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
+	14, // 52: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
+	16, // 53: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
+	18, // 54: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
+	20, // 55: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
+	22, // 56: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
+	24, // 57: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
+	27, // 58: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
+	30, // 59: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
+	32, // 60: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
+	48, // [48:61] is the sub-list for method output_type
+	35, // [35:48] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_api_haproxyaccess_v1_haproxyaccess_proto_init() }

@@ -577,34 +577,7 @@ func (m *Enforcement) validate(all bool) error {
 		}
 	}
 
-	if all {
-		switch v := interface{}(m.GetStreamsUntil()).(type) {
-		case interface{ ValidateAll() error }:
-			if err := v.ValidateAll(); err != nil {
-				errors = append(errors, EnforcementValidationError{
-					field:  "StreamsUntil",
-					reason: "embedded message failed validation",
-					cause:  err,
-				})
-			}
-		case interface{ Validate() error }:
-			if err := v.Validate(); err != nil {
-				errors = append(errors, EnforcementValidationError{
-					field:  "StreamsUntil",
-					reason: "embedded message failed validation",
-					cause:  err,
-				})
-			}
-		}
-	} else if v, ok := interface{}(m.GetStreamsUntil()).(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
-			return EnforcementValidationError{
-				field:  "StreamsUntil",
-				reason: "embedded message failed validation",
-				cause:  err,
-			}
-		}
-	}
+	// no validation rules for StreamsNotCut
 
 	if len(errors) > 0 {
 		return EnforcementMultiError(errors)

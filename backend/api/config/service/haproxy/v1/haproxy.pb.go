@@ -25,10 +25,13 @@ const (
 
 // Config of clutch.service.haproxy: the fleet, and what of haproxy.cfg is ours.
 type Config struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Environments  []*Environment         `protobuf:"bytes,1,rep,name=environments,proto3" json:"environments,omitempty"`
-	Nodes         []*Node                `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
-	Enforcement   *Enforcement           `protobuf:"bytes,3,opt,name=enforcement,proto3" json:"enforcement,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The environments; each has a name of its own.
+	Environments []*Environment `protobuf:"bytes,1,rep,name=environments,proto3" json:"environments,omitempty"`
+	// The HAProxy nodes that enforce.
+	Nodes []*Node `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// What the rendered part of haproxy.cfg needs to know.
+	Enforcement   *Enforcement `protobuf:"bytes,3,opt,name=enforcement,proto3" json:"enforcement,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -87,10 +90,12 @@ func (x *Config) GetEnforcement() *Enforcement {
 // Environment is a set of nodes that enforce the same grants.
 type Environment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// At most 31 of a-z, 0-9, . _ -
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// How long a node may trust its rows without hearing from us: a duration ("30s", the default), or "off", where a grant
 	// keeps working to its own expiry though nobody could revoke it.
-	Lease         string  `protobuf:"bytes,2,opt,name=lease,proto3" json:"lease,omitempty"`
+	Lease string `protobuf:"bytes,2,opt,name=lease,proto3" json:"lease,omitempty"`
+	// The pools that access is asked for.
 	Pools         []*Pool `protobuf:"bytes,3,rep,name=pools,proto3" json:"pools,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -150,9 +155,11 @@ func (x *Environment) GetPools() []*Pool {
 // Pool is an HAProxy backend that access is asked for. Its full name is <environment>/<name>.
 type Pool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// At most 63 of a-z, 0-9, . _ -; another environment may have the same.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The backend's name in haproxy.cfg.
-	Backend     string `protobuf:"bytes,2,opt,name=backend,proto3" json:"backend,omitempty"`
+	Backend string `protobuf:"bytes,2,opt,name=backend,proto3" json:"backend,omitempty"`
+	// A sentence for people who look for the right pool.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
 	// The host names under which it is reached, without port. Each belongs to one pool.
 	Hosts []string `protobuf:"bytes,4,rep,name=hosts,proto3" json:"hosts,omitempty"`
@@ -229,9 +236,11 @@ func (x *Pool) GetServers() []*Server {
 
 type Server struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The server's name within its backend.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// An IP address.
-	Address       string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// Its TCP port.
 	Port          uint32 `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -290,10 +299,13 @@ func (x *Server) GetPort() uint32 {
 
 // Node is one HAProxy with its Data Plane API.
 type Node struct {
-	state        protoimpl.MessageState `protogen:"open.v1"`
-	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Environments []string               `protobuf:"bytes,2,rep,name=environments,proto3" json:"environments,omitempty"`
-	Dataplane    *DataPlane             `protobuf:"bytes,3,opt,name=dataplane,proto3" json:"dataplane,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node's name in reports and logs.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The environments that it serves.
+	Environments []string `protobuf:"bytes,2,rep,name=environments,proto3" json:"environments,omitempty"`
+	// How its Data Plane API is reached.
+	Dataplane *DataPlane `protobuf:"bytes,3,opt,name=dataplane,proto3" json:"dataplane,omitempty"`
 	// How far the node's clock may be from ours before it is an alarm, and before a node that is behind gets no lease.
 	// 2s if not set.
 	ClockBound    *durationpb.Duration `protobuf:"bytes,4,opt,name=clock_bound,json=clockBound,proto3" json:"clock_bound,omitempty"`
@@ -363,7 +375,8 @@ func (x *Node) GetClockBound() *durationpb.Duration {
 type DataPlane struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// For example https://10.0.0.7:5555. Without /v2.
-	Url      string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// The API's user.
 	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
 	// A file that holds the password and nothing else. Read again when it changes.
 	PasswordFile string `protobuf:"bytes,3,opt,name=password_file,json=passwordFile,proto3" json:"password_file,omitempty"`
@@ -442,13 +455,17 @@ func (x *DataPlane) GetAllowPlaintext() bool {
 
 // Enforcement is what the rendered part of haproxy.cfg needs to know. Paths are those on the nodes.
 type Enforcement struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	MapsDir  string                 `protobuf:"bytes,1,opt,name=maps_dir,json=mapsDir,proto3" json:"maps_dir,omitempty"`
-	KeysDir  string                 `protobuf:"bytes,2,opt,name=keys_dir,json=keysDir,proto3" json:"keys_dir,omitempty"`
-	PagesDir string                 `protobuf:"bytes,3,opt,name=pages_dir,json=pagesDir,proto3" json:"pages_dir,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the maps are.
+	MapsDir string `protobuf:"bytes,1,opt,name=maps_dir,json=mapsDir,proto3" json:"maps_dir,omitempty"`
+	// Where the public keys are.
+	KeysDir string `protobuf:"bytes,2,opt,name=keys_dir,json=keysDir,proto3" json:"keys_dir,omitempty"`
+	// Where the refusal pages are.
+	PagesDir string `protobuf:"bytes,3,opt,name=pages_dir,json=pagesDir,proto3" json:"pages_dir,omitempty"`
 	// How long an old worker may live after a reload. 30s if not set.
 	HardStopAfter *durationpb.Duration `protobuf:"bytes,4,opt,name=hard_stop_after,json=hardStopAfter,proto3" json:"hard_stop_after,omitempty"`
-	Binds         []*Bind              `protobuf:"bytes,5,rep,name=binds,proto3" json:"binds,omitempty"`
+	// Where the frontend listens.
+	Binds []*Bind `protobuf:"bytes,5,rep,name=binds,proto3" json:"binds,omitempty"`
 	// Identity providers whose ID tokens prove a person's identity to HAProxy, beside our own tokens.
 	IdentityProviders []*IdentityProvider `protobuf:"bytes,6,rep,name=identity_providers,json=identityProviders,proto3" json:"identity_providers,omitempty"`
 	// For a standalone configuration.
@@ -593,10 +610,12 @@ func (x *Bind) GetTlsCertificate() string {
 type IdentityProvider struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chooses the key space; no dots or bars.
-	Name   string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its tokens' iss.
 	Issuer string `protobuf:"bytes,2,opt,name=issuer,proto3" json:"issuer,omitempty"`
 	// What its tokens must name as aud.
-	Audience      string                  `protobuf:"bytes,3,opt,name=audience,proto3" json:"audience,omitempty"`
+	Audience string `protobuf:"bytes,3,opt,name=audience,proto3" json:"audience,omitempty"`
+	// The keys that it signs with.
 	Keys          []*IdentityProvider_Key `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -666,7 +685,8 @@ type Standalone struct {
 	// The runtime API's socket.
 	StatsSocket string `protobuf:"bytes,1,opt,name=stats_socket,json=statsSocket,proto3" json:"stats_socket,omitempty"`
 	// host:port of a syslog server for the access log, or "stdout".
-	Log           string `protobuf:"bytes,2,opt,name=log,proto3" json:"log,omitempty"`
+	Log string `protobuf:"bytes,2,opt,name=log,proto3" json:"log,omitempty"`
+	// HAProxy's maxconn; 4000 if zero.
 	Maxconn       uint32 `protobuf:"varint,3,opt,name=maxconn,proto3" json:"maxconn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -725,7 +745,8 @@ func (x *Standalone) GetMaxconn() uint32 {
 
 type IdentityProvider_Key struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Kid   string                 `protobuf:"bytes,1,opt,name=kid,proto3" json:"kid,omitempty"`
+	// The token header's kid.
+	Kid string `protobuf:"bytes,1,opt,name=kid,proto3" json:"kid,omitempty"`
 	// A PEM file "BEGIN PUBLIC KEY" on the machine that renders; RS256.
 	PublicKeyFile string `protobuf:"bytes,2,opt,name=public_key_file,json=publicKeyFile,proto3" json:"public_key_file,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -26,10 +26,12 @@ const (
 // Config of clutch.service.haproxyaccess: who may have access, and the credentials for it.
 type Config struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Token *Token                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// The tokens that HAProxy verifies.
+	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// Where people reach Clutch, for links: https://clutch.example. Without a path.
-	ClutchUrl string  `protobuf:"bytes,2,opt,name=clutch_url,json=clutchUrl,proto3" json:"clutch_url,omitempty"`
-	Policy    *Policy `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
+	ClutchUrl string `protobuf:"bytes,2,opt,name=clutch_url,json=clutchUrl,proto3" json:"clutch_url,omitempty"`
+	// Who may ask for what.
+	Policy *Policy `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
 	// Groups whose members may read every grant.
 	Auditors []string `protobuf:"bytes,4,rep,name=auditors,proto3" json:"auditors,omitempty"`
 	// Groups whose members may read and revoke every grant and change the servers of a pool.
@@ -222,11 +224,13 @@ func (x *Policy) GetRules() []*Rule {
 
 type Rule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The rule's name in explanations and the audit log.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Full names <environment>/<pool>; * stands for any run of characters but the slash.
 	Pools []string `protobuf:"bytes,2,rep,name=pools,proto3" json:"pools,omitempty"`
 	// A member of any of them may ask.
-	Groups      []string             `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	Groups []string `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	// The longest access.
 	MaxDuration *durationpb.Duration `protobuf:"bytes,4,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
 	// What a form proposes; max_duration if not set.
 	DefaultDuration *durationpb.Duration `protobuf:"bytes,5,opt,name=default_duration,json=defaultDuration,proto3" json:"default_duration,omitempty"`

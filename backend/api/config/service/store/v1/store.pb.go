@@ -84,6 +84,7 @@ type isConfig_Type interface {
 }
 
 type Config_Sqlite struct {
+	// The embedded store.
 	Sqlite *SQLite `protobuf:"bytes,1,opt,name=sqlite,proto3,oneof"`
 }
 
