@@ -25,7 +25,7 @@ type probe struct {
 // probes are all of them. They leave HAProxy's maps as they found them.
 func probes() []probe {
 	var all []probe
-	for _, part := range [][]probe{corpusProbes(), requestProbes(), goodProbes(), headerProbes(), mapProbes(), pageProbes()} {
+	for _, part := range [][]probe{corpusProbes(), requestProbes(), goodProbes(), headerProbes(), mapProbes(), pageProbes(), http2Probes()} {
 		all = append(all, part...)
 	}
 	return all
@@ -198,7 +198,10 @@ func corpusProbes() []probe {
 func (s seen) is(want map[string]string) error {
 	for name, value := range want {
 		values := s.Header.Values(name)
-		if value == "" && len(values) == 0 {
+		if value == "" {
+			if len(values) > 0 {
+				return fmt.Errorf("the service saw %s: %q", name, values)
+			}
 			continue
 		}
 		if len(values) != 1 || values[0] != value {

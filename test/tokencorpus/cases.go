@@ -62,6 +62,7 @@ func good() []Case {
 			return signOurText(k, strings.NewReplacer(`":`, `" : `, `,"`, ` , "`, `}`, ` }`).Replace(string(marshal(Ours(k)))))
 		}},
 		{Name: "ours, issued 3 seconds ahead", Groups: Groups, Token: func(k Keys) string { return SignOurs(k, Ours(k).With("iat", k.Now.Unix()+3)) }},
+		{Name: "ours, valid in 3 seconds", Groups: Groups, Token: func(k Keys) string { return SignOurs(k, Ours(k).With("nbf", k.Now.Unix()+3)) }},
 		{Name: "idp", Token: func(k Keys) string { return SignIDP(k, IDP(k)) }},
 		{Name: "idp with a list of one audience", Token: func(k Keys) string { return SignIDP(k, IDP(k).With("aud", []string{IDPAudience})) }},
 		{Name: "idp with an upper-case address", Token: func(k Keys) string { return SignIDP(k, IDP(k).With("email", "Alice@Example.COM")) }},
