@@ -52,6 +52,20 @@ func TestAddressesThatWouldLeakThePasswordAreRefused(t *testing.T) {
 	}
 }
 
+// "localhost" may lead anywhere; where it led is seen only when it is dialled.
+func TestPlainHTTPDialsLoopbackOnly(t *testing.T) {
+	s, c := start(t)
+	if conn, err := dataplane.Dial(ctx(t), c, "192.0.2.1:5555"); err == nil {
+		_ = conn.Close()
+		t.Error("connected")
+	} else if !strings.Contains(err.Error(), "not loopback") {
+		t.Errorf("error is %v", err)
+	}
+	conn, err := dataplane.Dial(ctx(t), c, strings.TrimPrefix(s.URL, "http://"))
+	noError(t, err)
+	noError(t, conn.Close())
+}
+
 func TestMissingOptionsAreErrors(t *testing.T) {
 	password := func() (string, error) { return "p", nil }
 	for name, o := range map[string]dataplane.Options{

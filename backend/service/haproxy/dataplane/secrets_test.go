@@ -151,11 +151,19 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
+// 192.0.2.1 is an address of documentation, where nothing answers. (Go uses no proxy for loopback in any case.)
 func TestProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
-	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
-	t.Setenv("http_proxy", "http://127.0.0.1:1")
-	_, c := start(t)
-	noError(t, c.AddEntry(ctx(t), grants, row))
+	c, err := dataplane.New(dataplane.Options{
+		URL: "http://192.0.2.1:5555", Username: "u", AllowPlaintext: true, Timeout: 100 * time.Millisecond,
+		Password: func() (string, error) { return "p", nil },
+	})
+	noError(t, err)
+	t.Cleanup(c.Close)
+	_, err = c.Entries(ctx(t), grants)
+	wantIs(t, err, dataplane.ErrUnreachable)
+	if contains(err.Error(), environmentProxy) {
+		t.Errorf("the proxy was asked: %v", err)
+	}
 }
 
 func TestHungNodeEndsAtTheCallsDeadline(t *testing.T) {
