@@ -6,6 +6,9 @@ type Changes struct {
 	Remove []string // keys that must not be there, or are there more than once
 	Set    []Row    // keys whose value is another
 	Add    []Row    // keys that are missing, once Remove is done
+	// Stuck are foreign keys that nobody can remove: what they are made of cannot be sent to the runtime API. No request can
+	// match them, since HAProxy looks up names of the safe alphabet only; the next reload drops them.
+	Stuck []string
 }
 
 // Empty reports whether there is nothing to do.
@@ -28,6 +31,10 @@ func Diff(want Table, have []Row) Changes {
 	for _, r := range have {
 		_, wanted := want[r.Key]
 		if n := count[r.Key]; n > 0 && (!wanted || n > 1) {
+			if !safe.MatchString(r.Key) {
+				c.Stuck, count[r.Key] = append(c.Stuck, r.Key), 0
+				continue
+			}
 			c.Remove = append(c.Remove, r.Key)
 			count[r.Key] = 0 // once
 		}

@@ -188,16 +188,14 @@ func (p *pass) drift(m desired.Map, rows []desired.Row, file []byte) {
 	}
 	c := desired.Diff(before, rows)
 	d := Drift{Map: m, File: !bytes.Equal(file, before.Text())}
-	for _, key := range c.Remove {
-		d.Foreign = append(d.Foreign, key)
-	}
+	d.Foreign = append(append(d.Foreign, c.Remove...), c.Stuck...)
 	for _, r := range c.Set {
 		d.Changed = append(d.Changed, r.Key)
 	}
 	for _, r := range c.Add {
 		d.Missing = append(d.Missing, r.Key)
 	}
-	if !c.Empty() || d.File {
+	if !c.Empty() || len(c.Stuck) > 0 || d.File {
 		p.result.Drift = append(p.result.Drift, d)
 	}
 }
