@@ -1,0 +1,76 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/dataplane"
+)
+
+// node is one HAProxy as reconcile asks for it, over the Data Plane API.
+type node struct{ client *dataplane.Client }
+
+// Worker implements reconcile.Node.
+func (n node) Worker(ctx context.Context) (reconcile.Worker, error) {
+	w, c, err := n.client.Worker(ctx)
+	if err != nil {
+		return reconcile.Worker{}, err
+	}
+	return reconcile.Worker{PID: w.PID, Version: w.Version, Uptime: w.Uptime, Offset: offset(c)}, nil
+}
+
+// offset is how far the node's clock is from ours at least. The Date header is cut to a whole second, and was written at
+// some moment between sending and receiving: what could be explained by that is no difference.
+func offset(c dataplane.Clock) time.Duration {
+	if behind := c.Date.Add(time.Second).Sub(c.Sent); behind < 0 {
+		return behind
+	}
+	if ahead := c.Date.Sub(c.Received); ahead > 0 {
+		return ahead
+	}
+	return 0
+}
+
+// Rows implements reconcile.Node.
+func (n node) Rows(ctx context.Context, m desired.Map) ([]desired.Row, error) {
+	entries, err := n.client.Entries(ctx, string(m))
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]desired.Row, len(entries))
+	for i, e := range entries {
+		rows[i] = desired.Row{Key: e.Key, Value: e.Value}
+	}
+	return rows, nil
+}
+
+// File implements reconcile.Node.
+func (n node) File(ctx context.Context, m desired.Map) ([]byte, error) {
+	return n.client.MapFile(ctx, string(m))
+}
+
+// Remove implements reconcile.Node. Only HAProxy's own word that the key is not there counts as removed.
+func (n node) Remove(ctx context.Context, m desired.Map, key string) error {
+	if err := n.client.DeleteEntry(ctx, string(m), key); !errors.Is(err, dataplane.ErrNoEntry) {
+		return err
+	}
+	return nil
+}
+
+// Set implements reconcile.Node.
+func (n node) Set(ctx context.Context, m desired.Map, r desired.Row) error {
+	return n.client.SetEntry(ctx, string(m), dataplane.Entry(r))
+}
+
+// Add implements reconcile.Node.
+func (n node) Add(ctx context.Context, m desired.Map, r desired.Row) error {
+	return n.client.AddEntry(ctx, string(m), dataplane.Entry(r))
+}
+
+// WriteFile implements reconcile.Node.
+func (n node) WriteFile(ctx context.Context, m desired.Map, text []byte) error {
+	return n.client.PutMapFile(ctx, string(m), text)
+}

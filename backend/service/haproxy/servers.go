@@ -1,0 +1,99 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/dataplane"
+)
+
+// Servers lists the servers of the pool's backend on every node of its environment.
+func (s *Service) Servers(ctx context.Context, p grant.Pool) []access.Server {
+	var all []access.Server
+	for _, m := range s.serving(p) {
+		servers, err := m.client.Servers(ctx, s.backends[p])
+		if err != nil {
+			all = append(all, access.Server{Node: m.name, OperationalState: "unknown", Error: err.Error()})
+			continue
+		}
+		for _, server := range servers {
+			all = append(all, shown(m.name, server))
+		}
+	}
+	return all
+}
+
+func shown(node string, s dataplane.Server) access.Server {
+	a := access.Server{
+		Node: node, Name: s.Name, Address: s.Address, Port: s.Port,
+		OperationalState: s.OperationalState, AdminState: s.AdminState,
+	}
+	switch {
+	case !s.Running:
+		a.OperationalState, a.Error = "unknown", "the running worker does not have it"
+	case !s.Configured:
+		a.Error = "the configuration does not have it: it is gone after the next reload"
+	}
+	return a
+}
+
+// AddServer adds a server on every node of the pool's environment. See access.Fleet.
+func (s *Service) AddServer(ctx context.Context, p grant.Pool, add access.Server) error {
+	return s.onEach(p, func(m *member) error {
+		backend := s.backends[p]
+		err := m.client.AddServer(ctx, backend, dataplane.Server{Name: add.Name, Address: add.Address, Port: add.Port})
+		if !errors.Is(err, dataplane.ErrExists) {
+			return err
+		}
+		servers, err := m.client.Servers(ctx, backend)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(servers, func(have dataplane.Server) bool {
+			return have.Name == add.Name && have.Address == add.Address && have.Port == add.Port && have.Running
+		}) {
+			return nil
+		}
+		return access.ErrServerExists
+	})
+}
+
+// RemoveServer removes a server on every node of the pool's environment. See access.Fleet.
+func (s *Service) RemoveServer(ctx context.Context, p grant.Pool, name string) error {
+	return s.onEach(p, func(m *member) error {
+		if err := m.client.RemoveServer(ctx, s.backends[p], name); !errors.Is(err, dataplane.ErrNoServer) {
+			return err
+		}
+		return nil
+	})
+}
+
+// onEach does something to every node that serves the pool. A node that fails does not keep the others from it; the
+// error names each that did.
+func (s *Service) onEach(p grant.Pool, do func(*member) error) error {
+	nodes := s.serving(p)
+	if len(nodes) == 0 {
+		return fmt.Errorf("no node serves %s", p.Environment)
+	}
+	var errs []error
+	for _, m := range nodes {
+		if err := do(m); err != nil {
+			errs = append(errs, fmt.Errorf("node %s: %w", m.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Service) serving(p grant.Pool) []*member {
+	var nodes []*member
+	for _, m := range s.nodes {
+		if slices.Contains(m.environments, p.Environment) {
+			nodes = append(nodes, m)
+		}
+	}
+	return nodes
+}
