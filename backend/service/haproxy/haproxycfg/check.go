@@ -208,20 +208,8 @@ func (in Input) checkIssuers(c *checker) {
 			field := fmt.Sprintf("%s.keys[%d].kid", field, j)
 			c.match(kidName, field, kid)
 			kids.claim(c, field, kid)
-			if in.key(provider.Name, kid) == nil {
-				c.add(field, "its public key is missing")
-			}
 		}
 	}
-}
-
-func (in Input) key(issuer, kid string) *PublicKey {
-	for i, key := range in.Keys {
-		if key.issuer() == issuer && key.KID == kid {
-			return &in.Keys[i]
-		}
-	}
-	return nil
 }
 
 func (in Input) checkKeys(c *checker) {

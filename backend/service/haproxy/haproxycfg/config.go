@@ -38,7 +38,8 @@ func ParseLease(text string) (time.Duration, error) {
 
 // FromConfig turns the gateway's configuration into an Input and checks it as a whole. The error joins all problems and
 // names each field as the configuration does: environments[1].pools[0].hosts[2]. keys are ours and those of the
-// identity providers; a service that needs only the tables may give them without PEM.
+// identity providers; a caller that only wants the check, or the tables, may leave out the PEM or all of them and set
+// Input.Keys later.
 func FromConfig(fleet *haproxyv1.Config, access *accessv1.Config, keys []PublicKey) (Input, error) {
 	in := Input{
 		Issuer:    access.GetToken().GetIssuer(),

@@ -124,7 +124,7 @@ func TestConfigurationErrorsNameTheField(t *testing.T) {
 			c.Enforcement.IdentityProviders[0].Issuer = "https://clutch.example"
 		},
 		"enforcement.identity_providers[0].audience":    func(c *haproxyv1.Config, _ *accessv1.Config) { c.Enforcement.IdentityProviders[0].Audience = "-f x" },
-		"enforcement.identity_providers[0].keys[0].kid": func(c *haproxyv1.Config, _ *accessv1.Config) { c.Enforcement.IdentityProviders[0].Keys[0].Kid = "k2" },
+		"enforcement.identity_providers[0].keys[0].kid": func(c *haproxyv1.Config, _ *accessv1.Config) { c.Enforcement.IdentityProviders[0].Keys[0].Kid = "k 2" },
 		"enforcement.standalone.stats_socket":           func(c *haproxyv1.Config, _ *accessv1.Config) { c.Enforcement.Standalone.StatsSocket = "x" },
 		"enforcement.standalone.log":                    func(c *haproxyv1.Config, _ *accessv1.Config) { c.Enforcement.Standalone.Log = "stderr" },
 		"token.issuer":                                  func(_ *haproxyv1.Config, a *accessv1.Config) { a.Token.Issuer = "clutch" },

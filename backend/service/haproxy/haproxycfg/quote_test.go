@@ -150,6 +150,7 @@ func TestRenderNeedsEveryKeysText(t *testing.T) {
 		"another algorithm":  func(in *Input) { in.Keys[0].Alg = "HS256" },
 		"not the thumbprint": func(in *Input) { in.Keys[0].KID = "x" },
 		"twice the same kid": func(in *Input) { in.Keys = append(in.Keys, in.Keys[0]) },
+		"a provider's key":   func(in *Input) { in.Keys = in.Keys[:1] },
 		"of no provider":     func(in *Input) { in.Keys = append(in.Keys, PublicKey{Issuer: "idp", KID: "k2", PEM: testKey()}) },
 	} {
 		in := cloneOf(goodInput(t))

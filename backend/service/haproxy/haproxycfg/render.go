@@ -95,25 +95,29 @@ func quote(s string) (string, error) {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'", nil
 }
 
+// keyFiles are the keys by file name. Every key that a token may name must be there with its text.
 func (in Input) keyFiles() (map[string][]byte, []error) {
 	var problems []error
-	files, ours := map[string][]byte{}, 0
+	files, have := map[string][]byte{}, map[string]bool{}
 	for i, key := range in.Keys {
+		have[key.issuer()], have[key.issuer()+"|"+key.KID] = true, true
 		if len(key.PEM) == 0 {
 			problems = append(problems, fmt.Errorf("keys[%d]: the key's text is missing", i))
 			continue
 		}
-		text, err := key.normalPEM()
-		if err != nil {
-			continue // problems has it
-		}
-		files[key.fileName()] = text
-		if key.issuer() == OurIssuer {
-			ours++
+		if text, err := key.normalPEM(); err == nil { // checkKeys reports the error
+			files[key.fileName()] = text
 		}
 	}
-	if ours == 0 {
+	if !have[OurIssuer] {
 		problems = append(problems, errors.New("keys: there is no key of our own tokens"))
+	}
+	for i, provider := range in.IdentityProviders {
+		for j, kid := range provider.KIDs {
+			if !have[provider.Name+"|"+kid] {
+				problems = append(problems, fmt.Errorf("enforcement.identity_providers[%d].keys[%d]: the public key is missing", i, j))
+			}
+		}
 	}
 	return files, problems
 }
