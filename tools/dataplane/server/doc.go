@@ -7,8 +7,9 @@
 // a DELETE of a map entry answers 404 for an unknown key and also when HAProxy
 // is down, and only the text tells which; runtime/info answers 200 with an
 // error field then; a bulk PUT adds below 8 KiB and replaces above, and loses a
-// last line that begins a new chunk; a change of a map is not in its file; a reload that fails after a valid commit puts the
-// old file back while the API still remembers the change.
+// last line that begins a new chunk; a change of a map is not in its file; a
+// reload that fails after a valid commit puts the old file back while the API
+// still remembers the change.
 //
 // The one deliberate difference: a line break or other control character, or
 // HAProxy's payload mark "<<", anywhere in a path, a query, a map key or a value
