@@ -6,7 +6,9 @@ import (
 	"github.com/lyft/clutch/backend/gateway"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/middleware/accessguard"
+	haproxyaccessmod "github.com/haproxy-access/clutch-haproxy-access/backend/module/haproxyaccess"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/service/authn"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy"
 )
 
 // Register adds our factories to cf, whose maps must not be nil. It replaces two of Clutch's own: clutch.service.authn
@@ -14,6 +16,9 @@ import (
 // components run.
 func Register(cf *gateway.ComponentFactory) {
 	cf.Services[authn.Name] = authn.New
+	cf.Services[haproxy.Name] = haproxy.New
+
+	cf.Modules[haproxyaccessmod.Name] = haproxyaccessmod.New
 
 	cf.Middleware[accessguard.Name] = accessguard.New
 }
