@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	haproxyv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxy/v1"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/haproxycfg"
+	"github.com/haproxy-access/clutch-haproxy-access/tools/internal/gatewayconfig"
+)
+
+// KeySource reads the public keys of our own tokens.
+type KeySource func() ([]haproxycfg.PublicKey, error)
+
+// storeKeys reads the keys that the gateway signs with out of its store.
+func storeKeys(gatewayconfig.Config) KeySource {
+	return func() ([]haproxycfg.PublicKey, error) {
+		return nil, errors.New("the keys in the store cannot be read by this command: give one with --public-key")
+	}
+}
+
+// fileKey reads one key out of a PEM file.
+func fileKey(file string) KeySource {
+	return func() ([]haproxycfg.PublicKey, error) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read public key: %w", err)
+		}
+		key, err := haproxycfg.NewPublicKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		return []haproxycfg.PublicKey{key}, nil
+	}
+}
+
+// providerKeys reads the keys of the identity providers out of the files that the configuration names.
+func providerKeys(fleet *haproxyv1.Config) ([]haproxycfg.PublicKey, error) {
+	var keys []haproxycfg.PublicKey
+	for i, provider := range fleet.GetEnforcement().GetIdentityProviders() {
+		for j, key := range provider.GetKeys() {
+			text, err := os.ReadFile(key.GetPublicKeyFile())
+			if err == nil {
+				err = haproxycfg.CheckPEM(text)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("enforcement.identity_providers[%d].keys[%d].public_key_file: %w", i, j, err)
+			}
+			keys = append(keys, haproxycfg.PublicKey{Issuer: provider.GetName(), KID: key.GetKid(), PEM: text})
+		}
+	}
+	return keys, nil
+}
