@@ -10,7 +10,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/lyft/clutch/backend/mock/service/authnmock"
+	clutchauthn "github.com/lyft/clutch/backend/service/authn"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 	"golang.org/x/oauth2"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/service/authn/authntest"
@@ -84,20 +86,26 @@ func TestVerifyTakesAccessTokensOnly(t *testing.T) {
 
 func TestVerifyTakesHS256Only(t *testing.T) {
 	idp := authntest.Start(t, alice())
-	plain, ours, _ := plainAndOurs(t, idp, nil)
+	// Long enough for every HMAC algorithm.
+	secret := []byte(testSecret + testSecret)
+	config := testConfig(idp.Issuer)
+	config.Clutch.SessionSecret = string(secret)
+	plain, err := clutchauthn.NewOIDCProvider(ctx, config.GetClutch(), nil)
+	require.NoError(t, err)
+	ours, err := newProvider(ctx, config, nil, zap.NewNop())
+	require.NoError(t, err)
 	now := time.Now().Unix()
 	claims := map[string]any{"iss": idp.Issuer, "sub": "alice@example.com", "iat": now, "exp": now + 600}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
-	long := []byte(testSecret + testSecret)
-	good := sign(t, jose.HS256, []byte(testSecret), claims)
+	good := sign(t, jose.HS256, secret, claims)
 	parts := strings.Split(good, ".")
 
 	_, err = ours.Verify(ctx, good)
 	require.NoError(t, err)
 	for name, raw := range map[string]string{
-		"other secret":  sign(t, jose.HS256, []byte(strings.Repeat("x", 32)), claims),
-		"HS512":         sign(t, jose.HS512, long, claims),
+		"other secret":  sign(t, jose.HS256, []byte(strings.Repeat("x", 64)), claims),
+		"HS512":         sign(t, jose.HS512, secret, claims),
 		"RS256":         sign(t, jose.RS256, key, claims),
 		"none":          "eyJhbGciOiJub25lIn0." + parts[1] + ".",
 		"no signature":  parts[0] + "." + parts[1] + ".",
@@ -110,6 +118,6 @@ func TestVerifyTakesHS256Only(t *testing.T) {
 		_, err := ours.Verify(ctx, raw)
 		require.ErrorIs(t, err, errToken, name)
 	}
-	_, err = plain.Verify(ctx, good)
-	require.NoError(t, err)
+	_, err = plain.Verify(ctx, sign(t, jose.HS512, secret, claims))
+	require.NoError(t, err, "Clutch takes every algorithm that fits the key")
 }
