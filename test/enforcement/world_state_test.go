@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,38 +13,6 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/haproxycfg"
 	"github.com/haproxy-access/clutch-haproxy-access/test/tokencorpus"
 )
-
-// With a limit on the memory of variables (tune.vars.*, a team's own setting) a set-var fails without a word, also the
-// one that refuses. The limits are tried in steps: none of them may let a request pass that the full rules refuse.
-func TestNothingPassesWhenVariablesCannotBeStored(t *testing.T) {
-	s := newSet(t)
-	var requests []string
-	for _, c := range tokencorpus.Cases() {
-		if c.Why != "" {
-			requests = append(requests, get(host, bearer(s.token(c))))
-		}
-	}
-	requests = append(requests, get(host), get(opsHost, bearer(s.good())), get(stagingHost, bearer(s.good())), get("unknown.example", bearer(s.good())))
-	for limit := 64; limit <= 6000; limit = limit*5/4 + 1 {
-		config := strings.Replace(string(s.config), "\nglobal\n", fmt.Sprintf("\nglobal\n  tune.vars.txn-max-size %d\n", limit), 1)
-		w, err := s.start(t.Context(), []byte(config))
-		if err != nil {
-			t.Fatal(err)
-		}
-		before := s.upstream.count.Load()
-		for _, r := range requests {
-			if a, err := w.send(r); err != nil || a.status == http.StatusOK {
-				t.Errorf("limit %d: status %d, %v: %.300s", limit, a.status, err, a.body)
-			}
-		}
-		if n := s.upstream.count.Load() - before; n != 0 {
-			t.Errorf("limit %d: %d requests reached the service", limit, n)
-		}
-		if err := w.process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 // By these rows a live stream is found when its grant ends.
 func TestSessionsAreTracked(t *testing.T) {

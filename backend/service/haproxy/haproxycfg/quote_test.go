@@ -224,3 +224,23 @@ func TestGrantsAndLeasesAreEmptyAtFirst(t *testing.T) {
 		t.Error("rendering wrote files")
 	}
 }
+
+// Writing a reason over the place holder must never need more memory than the place holder has.
+func TestNoReasonIsLongerThanItsPlaceHolder(t *testing.T) {
+	seen := map[string]bool{}
+	for _, reason := range Reasons() {
+		if len(reason.Code) > len(undecided) || seen[reason.Code] || reason.Words == "" {
+			t.Errorf("reason %+v: too long, doubled or without words", reason)
+		}
+		seen[reason.Code] = true
+	}
+	files, err := Render(goodInput(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range regexp.MustCompile(`set-var\(txn\.why\) str\(([^)]*)\)`).FindAllSubmatch(files.Enforcement, -1) {
+		if code := string(match[1]); !seen[code] && code != undecided && code != "-" {
+			t.Errorf("%s is no known reason", code)
+		}
+	}
+}

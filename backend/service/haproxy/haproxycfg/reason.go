@@ -16,6 +16,9 @@ type Reason struct {
 // a page of its own, which HAProxy 2.6 takes from nowhere else.
 func Reasons() []Reason { return slices.Clone(reasons) }
 
+// undecided stands where the reason will stand. No reason may be longer (enforcement.cfg.tmpl says why).
+const undecided = "undecided_as_yet"
+
 const (
 	notRead    = "Your browser or program sent a request that is not allowed here."
 	badToken   = "Your access token cannot be used."

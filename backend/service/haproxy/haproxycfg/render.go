@@ -139,7 +139,7 @@ type view struct {
 	HardStop                           string
 	Hosts, Pools, KIDs, Grants, Leases string
 	Hygiene, KeyPaths                  []string
-	OurIssuerName                      string
+	OurIssuerName, Undecided           string
 	Reasons                            []Reason
 	RequestURL, JSON, CSP              string
 	Statuses                           []statusView
@@ -158,7 +158,7 @@ func (in Input) view() view {
 		HardStop: seconds(in),
 		Hosts:    mapPath(desired.Hosts), Pools: mapPath(desired.Pools), KIDs: mapPath(desired.KIDs),
 		Grants: mapPath(desired.Grants), Leases: mapPath(desired.Leases),
-		Hygiene: hygiene(), OurIssuerName: OurIssuer, Reasons: reasons, CSP: literal(contentPolicy()),
+		Hygiene: hygiene(), OurIssuerName: OurIssuer, Undecided: undecided, Reasons: reasons, CSP: literal(contentPolicy()),
 		RequestURL: literal(in.ClutchURL) + "/haproxy-access/request?environment=%[var(txn.env)]&pool=%[var(txn.short)]",
 		JSON:       `{"error":"%[var(txn.why)]","pool":"%[var(txn.pool)]","request_url":"%[var(txn.request_url)]","request_id":"%[unique-id]"}`,
 	}
