@@ -57,6 +57,7 @@ func mapProbes() []probe {
 		{"host deleted", "hosts", host, gone, "unknown_host"},
 		{"host of no pool", "hosts", host, value("prod"), "unknown_host"},
 		{"host with markup", "hosts", host, value("prod/<script>"), "unknown_host"},
+		{"host of a pool in upper case", "hosts", host, value("prod/BILLING"), "unknown_host"},
 		{"host of a list", "hosts", host, value("prod/billing,prod/ops"), "unknown_host"},
 		{"host of three parts", "hosts", host, value("prod/billing/x"), "unknown_host"},
 		{"host of another pool", "hosts", host, value("prod/ops"), "bad_aud"},

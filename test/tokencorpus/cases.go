@@ -14,6 +14,8 @@ type Case struct {
 	Why string
 	// Groups is what the service is told, where the token is accepted.
 	Groups string
+	// Fresh says that the verdict is about the very seconds after Keys.Now.
+	Fresh bool
 }
 
 // Cases are all of them. The good ones come first.
@@ -61,8 +63,11 @@ func good() []Case {
 		{Name: "ours with spaces between the claims", Groups: Groups, Token: func(k Keys) string {
 			return signOurText(k, strings.NewReplacer(`":`, `" : `, `,"`, ` , "`, `}`, ` }`).Replace(string(marshal(Ours(k)))))
 		}},
-		{Name: "ours, issued 3 seconds ahead", Groups: Groups, Token: func(k Keys) string { return SignOurs(k, Ours(k).With("iat", k.Now.Unix()+3)) }},
-		{Name: "ours, valid in 3 seconds", Groups: Groups, Token: func(k Keys) string { return SignOurs(k, Ours(k).With("nbf", k.Now.Unix()+3)) }},
+		{Name: "ours, issued 3 seconds ahead", Fresh: true, Groups: Groups, Token: func(k Keys) string { return SignOurs(k, Ours(k).With("iat", k.Now.Unix()+3)) }},
+		{Name: "ours, valid in 3 seconds", Fresh: true, Groups: Groups, Token: func(k Keys) string { return SignOurs(k, Ours(k).With("nbf", k.Now.Unix()+3)) }},
+		{Name: "ours with an unknown header that looks like one", Groups: Groups, Token: func(k Keys) string {
+			return signText(k.Clutch.Private, `{"CRIT":["exp"],"alg":"RS256","kid":"`+k.Clutch.KID+`","typ":"at+jwt"}`, string(marshal(Ours(k))))
+		}},
 		{Name: "idp", Token: func(k Keys) string { return SignIDP(k, IDP(k)) }},
 		{Name: "idp with a list of one audience", Token: func(k Keys) string { return SignIDP(k, IDP(k).With("aud", []string{IDPAudience})) }},
 		{Name: "idp with an upper-case address", Token: func(k Keys) string { return SignIDP(k, IDP(k).With("email", "Alice@Example.COM")) }},
@@ -193,6 +198,7 @@ func ourClaims() []Case {
 		ours("iss a list", "iss", []string{ClutchIssuer}, "bad_iss"), ours("iss with something after it", "iss", ClutchIssuer+".evil.example", "bad_iss"),
 		{Name: "typ JWT", Why: "bad_typ", Token: func(k Keys) string { return Sign(k.Clutch, "JWT", Ours(k)) }},
 		{Name: "typ in upper case", Why: "bad_typ", Token: func(k Keys) string { return Sign(k.Clutch, "AT+JWT", Ours(k)) }},
+		{Name: "typ with more", Why: "bad_typ", Token: func(k Keys) string { return Sign(k.Clutch, "at+jwtx", Ours(k)) }},
 		{Name: "typ missing", Why: "bad_typ", Token: func(k Keys) string {
 			return signText(k.Clutch.Private, `{"alg":"RS256","kid":"`+k.Clutch.KID+`"}`, string(marshal(Ours(k))))
 		}},
@@ -233,6 +239,7 @@ func times() []Case {
 			claims := Ours(k).With("exp", nil).With("x", map[string]any{"exp": k.Now.Unix() + 600})
 			return SignOurs(k, claims)
 		}},
+		text("exp in upper case", `"exp"`, `"EXP"`, "bad_exp"), text("iat in upper case", `"iat"`, `"IAT"`, "bad_iat"), text("nbf in upper case", `"nbf"`, `"NBF"`, "bad_nbf"),
 		ours("nbf missing", "nbf", nil, "bad_nbf"), at("valid in an hour", "nbf", 3600, "not_yet"), at("valid in a minute", "nbf", 60, "not_yet"),
 		ours("iat missing", "iat", nil, "bad_iat"), at("issued in an hour", "iat", 3600, "issued_in_future"), at("issued in a minute", "iat", 60, "issued_in_future"),
 		{Name: "iat hidden in another claim", Why: "issued_in_future", Token: func(k Keys) string {
@@ -263,6 +270,8 @@ func duplicates() []Case {
 		double("sub", `"sub":"bob@example.com"`), double("aud", `"aud":"prod/ops"`), double("iss", `"iss":"x"`), double("exp", `"exp":9999999999`),
 		double("nbf", `"nbf":1`), double("iat", `"iat":1`), double("jti", `"jti":"x"`), double("grant_id", `"grant_id":"x"`), double("groups", `"groups":"admin"`),
 		text("two sub, the other last", `"sub":"alice@example.com"}`, `"sub":"alice@example.com","sub":"bob@example.com"}`, "duplicate_claim"),
+		text("two sub, one in upper case", `"sub":"alice@example.com"}`, `"sub":"alice@example.com","SUB":"bob@example.com"}`, "duplicate_claim"),
+		text("two grant_id, one in mixed case", `{"aud":`, `{"Grant_ID":"x","aud":`, "duplicate_claim"),
 		{Name: "idp: two email", Why: "duplicate_claim", Token: func(k Keys) string { return editIDP(k, `{"aud":`, `{"email":"bob@example.com","aud":`) }},
 		{Name: "idp: two email_verified", Why: "duplicate_claim", Token: func(k Keys) string { return editIDP(k, `{"aud":`, `{"email_verified":false,"aud":`) }},
 	}
@@ -272,6 +281,7 @@ func idp() []Case {
 	return []Case{
 		idpCase("aud missing", "aud", nil, "bad_aud"), idpCase("aud of another client", "aud", "other", "bad_aud"),
 		idpCase("aud a pool", "aud", Pool, "bad_aud"), idpCase("aud a list of two", "aud", []string{IDPAudience, "other"}, "bad_aud"),
+		idpCase("aud with more", "aud", IDPAudience+"x", "bad_aud"), idpCase("aud a list of one with more", "aud", []string{IDPAudience + "x"}, "bad_aud"),
 		idpCase("aud a list of another", "aud", []string{"other"}, "bad_aud"), idpCase("aud in upper case", "aud", strings.ToUpper(IDPAudience), "bad_aud"),
 		idpCase("aud an empty list", "aud", []string{}, "bad_aud"),
 		idpCase("email missing", "email", nil, "bad_sub"), idpCase("email of a service", "email", "service:deploy-bot", "bad_sub"),
