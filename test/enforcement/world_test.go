@@ -41,7 +41,6 @@ type set struct {
 type world struct {
 	*set
 	process *haproxyproc.Process
-	tokens  map[string]string
 }
 
 func newSet(t *testing.T) *set {
