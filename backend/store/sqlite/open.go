@@ -1,0 +1,174 @@
+// Package sqlite is the embedded store, for one gateway process: a driver over modernc.org/sqlite that needs no server.
+// One connection writes, in immediate transactions with full sync, so what was acknowledged is on disk; others only read.
+//
+// It imports store and grant.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/golang-migrate/migrate/v4"
+	migratesqlite "github.com/golang-migrate/migrate/v4/database/sqlite" // registers the driver "sqlite" as well
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// schemaVersion is the newest migration: a database of another version is not read.
+const schemaVersion = 1
+
+// readers is how many connections may read beside the one that writes.
+const readers = 4
+
+// DB is an open store. It implements the interfaces of package store and is safe for concurrent use.
+type DB struct {
+	write *sql.DB // one connection; nil in a DB that only reads
+	read  *sql.DB
+	lock  *os.File
+}
+
+// Open opens the database at path, makes or migrates it, and holds it for this process alone: a second one gets an error.
+// The file is readable for its owner only; its directory must exist.
+func Open(ctx context.Context, path string) (*DB, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	lock, err := lockFile(path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{lock: lock}
+	if err := db.open(ctx, path); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func (db *DB) open(ctx context.Context, path string) error {
+	// Made here, so that it has the right mode from its first byte; SQLite gives its side files the same.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	if err := migrateUp(path); err != nil {
+		return err
+	}
+	if db.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate")); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	db.write.SetMaxOpenConns(1)
+	if err := db.write.PingContext(ctx); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	return db.openReaders(ctx, path)
+}
+
+// OpenReadOnly opens a database beside the gateway that holds it, for reading alone. It changes nothing: a database of
+// another schema is an error.
+func OpenReadOnly(ctx context.Context, path string) (*DB, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	db := &DB{}
+	if err := db.openReaders(ctx, path); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func (db *DB) openReaders(ctx context.Context, path string) error {
+	var err error
+	if db.read, err = sql.Open("sqlite", dsn(path, "mode=ro&_pragma=query_only(1)")); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	db.read.SetMaxOpenConns(readers)
+	var version int
+	var dirty bool
+	row := db.read.QueryRowContext(ctx, "SELECT version, dirty FROM schema_migrations")
+	if err := row.Scan(&version, &dirty); err != nil {
+		return fmt.Errorf("read the store's schema version: %w", err)
+	}
+	if version != schemaVersion || dirty {
+		return fmt.Errorf("the store has schema version %d, this program needs %d", version, schemaVersion)
+	}
+	return nil
+}
+
+// Close gives the database free. It may be called twice.
+func (db *DB) Close() error {
+	var errs []error
+	for _, pool := range []*sql.DB{db.read, db.write} {
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
+	}
+	if db.lock != nil {
+		errs = append(errs, db.lock.Close())
+		db.lock = nil
+	}
+	return errors.Join(errs...)
+}
+
+// lockFile holds an advisory lock until the process ends, however it does.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock store: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(
+			fmt.Errorf("lock store: another process has %s; the embedded store is for one gateway", path), f.Close())
+	}
+	return f, nil
+}
+
+// dsn is the data source's name: a file URL, so that no character of the path is read as a parameter.
+func dsn(path, parameters string) string {
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + parameters +
+		"&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
+}
+
+// migrateUp brings the schema to the newest version, with a connection of its own that the library closes.
+func migrateUp(path string) (err error) {
+	pool, err := sql.Open("sqlite", dsn(path, ""))
+	if err != nil {
+		return fmt.Errorf("migrate store: %w", err)
+	}
+	source, err := iofs.New(migrations, "migrations")
+	if err != nil {
+		return errors.Join(fmt.Errorf("migrate store: %w", err), pool.Close())
+	}
+	driver, err := migratesqlite.WithInstance(pool, &migratesqlite.Config{})
+	if err != nil {
+		return errors.Join(fmt.Errorf("migrate store: %w", err), pool.Close())
+	}
+	m, err := migrate.NewWithInstance("iofs", source, "sqlite", driver)
+	if err != nil {
+		return errors.Join(fmt.Errorf("migrate store: %w", err), pool.Close())
+	}
+	defer func() {
+		sourceErr, dbErr := m.Close()
+		err = errors.Join(err, sourceErr, dbErr)
+	}()
+	if err := m.Up(); err != nil && !errors.Is(err, migrate.ErrNoChange) {
+		return fmt.Errorf("migrate store: %w", err)
+	}
+	return nil
+}
