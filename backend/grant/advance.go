@@ -34,8 +34,9 @@ type Event struct {
 	At      time.Time
 }
 
-// Ask makes a pending grant out of draft, which must have ID, Subject, Pool, Reason, Duration and, if policy wants
-// approvals, Steps and LapsesAt; Owner, Groups, StartsAt, policy's fields are kept. Other fields must be zero.
+// Ask makes a pending grant out of draft, which must have ID, Subject, Pool, Reason, Duration, LapsesAt and, if policy
+// wants approvals, Steps; Owner, Groups, StartsAt, policy's fields are kept. Other fields must be zero. Names must be
+// canonical: I11 compares them byte by byte. Errors wrap ErrAction.
 func Ask(draft Grant, at time.Time) (Grant, Event, error) {
 	at = normalize(at)
 	switch {
@@ -43,15 +44,44 @@ func Ask(draft Grant, at time.Time) (Grant, Event, error) {
 		return Grant{}, Event{}, fmt.Errorf("%w: a request has an id, a subject, a pool and a reason", ErrAction)
 	case draft.Duration < time.Second || draft.Duration%time.Second != 0:
 		return Grant{}, Event{}, fmt.Errorf("%w: a duration is a positive number of whole seconds", ErrAction)
-	case draft.State != "" || draft.Version != 0 || len(draft.Approvals) != 0:
+	case !draft.untouched():
 		return Grant{}, Event{}, fmt.Errorf("%w: the request has a state already", ErrAction)
 	case !draft.LapsesAt.After(at):
 		return Grant{}, Event{}, fmt.Errorf("%w: the request would lapse before it is made", ErrAction)
+	}
+	if err := checkDraft(draft); err != nil {
+		return Grant{}, Event{}, err
 	}
 	g := draft
 	g.State, g.RequestedAt, g.Version = Pending, at, 1
 	g.LapsesAt, g.StartsAt = normalize(g.LapsesAt), normalize(g.StartsAt)
 	return g, Event{Grant: g, Verb: Request, Actor: g.Subject, Comment: g.Reason, At: at}, nil
+}
+
+// untouched reports whether no transition has left a trace in a draft.
+func (g Grant) untouched() bool {
+	return g.State == "" && g.Version == 0 && len(g.Approvals) == 0 && g.Cause == "" && g.EndedBy == "" && g.Comment == "" &&
+		g.RequestedAt.IsZero() && g.ActivatedAt.IsZero() && g.ExpiresAt.IsZero() && g.EndedAt.IsZero()
+}
+
+// checkDraft holds what the rest of a grant's life relies on: names in their one spelling, an owner who is a person, and
+// no step that nobody would have to approve.
+func checkDraft(draft Grant) error {
+	if _, err := ParseSubject(string(draft.Subject)); err != nil {
+		return fmt.Errorf("%w: the subject is %w", ErrAction, err)
+	}
+	if draft.Owner != "" && !draft.Owner.IsPerson() {
+		return fmt.Errorf("%w: the owner of an agent is a person", ErrAction)
+	}
+	if _, err := NewPool(draft.Pool.Environment, draft.Pool.Name); err != nil {
+		return fmt.Errorf("%w: the pool is %w", ErrAction, err)
+	}
+	for _, step := range draft.Steps {
+		if step.Count < 1 || len(step.Groups) == 0 || slices.Contains(step.Groups, "") {
+			return fmt.Errorf("%w: a step has named groups and asks for at least one approval", ErrAction)
+		}
+	}
+	return nil
 }
 
 // Advance applies one action at the time at. It is the only way in which a grant changes. The grant that it returns has
@@ -60,8 +90,11 @@ func Ask(draft Grant, at time.Time) (Grant, Event, error) {
 func Advance(g Grant, a Action, at time.Time) (Grant, Event, error) {
 	at = normalize(at)
 	to, ok := next(g.State, a.Verb)
-	if !ok {
+	if !ok || a.Verb == Request { // what is asked for comes through Ask, with its checks
 		return Grant{}, Event{}, fmt.Errorf("%w: a grant that is %s cannot %s", ErrTransition, g.State, a.Verb)
+	}
+	if a.Actor != "" && (a.Verb == Activate || a.Verb == Lapse || a.Verb == Expire) {
+		return Grant{}, Event{}, fmt.Errorf("%w: %s is the clock's, nobody else's", ErrAction, a.Verb)
 	}
 	if err := check(g, a, at); err != nil {
 		return Grant{}, Event{}, err
@@ -150,6 +183,8 @@ func checkExtension(g Grant, a Action, at time.Time) error {
 	switch {
 	case a.By < time.Second || a.By%time.Second != 0:
 		return fmt.Errorf("%w: an extension is a positive number of whole seconds", ErrAction)
+	case g.Duration+a.By < g.Duration: // wrapped round
+		return fmt.Errorf("%w: the extension is too long", ErrAction)
 	case !at.Before(g.ExpiresAt):
 		return fmt.Errorf("%w: it has expired", ErrTransition)
 	}
@@ -173,7 +208,9 @@ func apply(g Grant, a Action, at time.Time) Grant {
 		g.Duration += a.By
 	case Deny, Cancel, Lapse, Expire, Revoke:
 		g.EndedAt, g.EndedBy, g.Comment = at, a.Actor, a.Comment
-		g.Cause = a.Cause
+		if a.Verb == Revoke {
+			g.Cause = a.Cause
+		}
 	}
 	return g
 }

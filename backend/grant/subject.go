@@ -23,7 +23,8 @@ const (
 	agentPrefix   = "agent:"
 )
 
-// \z, since $ would also match before a final newline.
+// Both ends are written out, since the same patterns stand in HAProxy's configuration, where $ also matches before a
+// final newline.
 var (
 	personPattern  = regexp.MustCompile(`\A[a-z0-9._+-]+@[a-z0-9.-]+\z`)
 	machinePattern = regexp.MustCompile(`\A(service|agent):[a-z0-9._-]+\z`)
