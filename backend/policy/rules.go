@@ -67,6 +67,8 @@ func Compile(rules []Rule) (*Rules, error) {
 		if r.PendingFor == 0 {
 			r.PendingFor = DefaultPendingFor
 		}
+		// Copies: what a caller does to its lists later must not change what was checked and hashed.
+		r.Pools, r.Groups = slices.Clone(r.Pools), slices.Clone(r.Groups)
 		r.ApproverGroups = sorted(r.ApproverGroups)
 		compiled[i] = r
 	}
@@ -103,7 +105,7 @@ func (r Rule) check() []error {
 	if r.MaxDuration < time.Second || r.MaxDuration%time.Second != 0 {
 		wrong("max_duration", "want a positive number of whole seconds")
 	}
-	if r.DefaultDuration < 0 || r.DefaultDuration%time.Second != 0 || r.DefaultDuration > r.MaxDuration {
+	if r.DefaultDuration < 0 || r.DefaultDuration%time.Second != 0 || r.DefaultDuration > max(r.MaxDuration, 0) {
 		wrong("default_duration", "want a positive number of whole seconds, at most max_duration")
 	}
 	if r.PendingFor < 0 {
@@ -133,6 +135,8 @@ func (e *Rules) Evaluate(_ context.Context, r Request) Decision {
 		d.Explanation = fmt.Sprintf("You must be a member of %s to ask for this pool.", anyOf(rule.Groups))
 	case d.Duration < time.Second:
 		d.Explanation = "You must ask for at least one second."
+	case d.Duration%time.Second != 0:
+		d.Explanation = "You must ask for whole seconds."
 	case d.Duration > rule.MaxDuration:
 		d.Explanation = fmt.Sprintf("You must ask for at most %s.", rule.MaxDuration)
 	case len(d.Steps) > 0:
