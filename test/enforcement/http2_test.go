@@ -139,7 +139,7 @@ func http2Probes() []probe {
 	}, identity)
 
 	refused("no token", "no_token", func(*world) []field { return pseudo(host) })
-	refused("unknown authority, our host", "unknown_host", func(w *world) []field {
+	refused("unknown authority, our host", "unknown_service", func(w *world) []field {
 		return append(pseudo("evil.example"), auth(w), field{"host", host})
 	})
 	refused("authority of another pool, our host", "bad_aud", func(w *world) []field { return append(pseudo(opsHost), auth(w), field{"host", host}) })

@@ -35,7 +35,7 @@ func pageProbes() []probe {
 		{"no_grant", true, direct, func(w *world, h ...string) string {
 			return get(host, append(h, bearer(w.named("sub of somebody else")))...)
 		}},
-		{"unknown_host", false, direct, func(w *world, h ...string) string { return get("unknown.example", append(h, bearer(w.good()))...) }},
+		{"unknown_service", false, direct, func(w *world, h ...string) string { return get("unknown.example", append(h, bearer(w.good()))...) }},
 		{"stale", true, func(w *world, f func() error) error {
 			return w.changed("leases", "prod", func(string) string { return "" }, f)
 		}, func(w *world, h ...string) string { return get(host, append(h, bearer(w.good()))...) }},

@@ -116,7 +116,7 @@ var statuses = map[string]int{
 	"duplicate_claim": 401, "bad_iss": 401, "unknown_kid": 401, "bad_signature": 401, "bad_typ": 401, "bad_aud": 401, "bad_exp": 401, "expired": 401,
 	"bad_nbf": 401, "not_yet": 401, "bad_iat": 401, "issued_in_future": 401, "email_unverified": 401, "bad_sub": 401, "bad_groups": 401,
 	"no_grant": 403, "bad_grant": 403, "grant_expired": 403, "other_grant": 403, "refused": 403,
-	"unknown_host": 404, "stale": 503, "no_backend": 503,
+	"unknown_service": 404, "stale": 503, "no_backend": 503,
 }
 
 // refused expects the request to be refused for that reason, and not to reach the service.

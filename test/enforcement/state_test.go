@@ -57,7 +57,7 @@ func TestLongestSessionKeyFitsTheTable(t *testing.T) {
 // Fail closed: what the reconciler has not written yet, or an accident has emptied, admits nobody.
 func TestEmptyMapsRefuseEverybody(t *testing.T) {
 	for file, why := range map[string]string{
-		"grants.map": "no_grant", "leases.map": "stale", "hosts.map": "unknown_host", "pools.map": "no_backend", "kids.map": "unknown_kid",
+		"grants.map": "no_grant", "leases.map": "stale", "hosts.map": "unknown_service", "pools.map": "no_backend", "kids.map": "unknown_kid",
 	} {
 		t.Run(file, func(t *testing.T) {
 			s := newSet(t)

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 
 	haproxyv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxy/v1"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/credential"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/haproxycfg"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store/sqlite"
 	"github.com/haproxy-access/clutch-haproxy-access/tools/internal/gatewayconfig"
 )
 
@@ -14,9 +17,25 @@ import (
 type KeySource func() ([]haproxycfg.PublicKey, error)
 
 // storeKeys reads the keys that the gateway signs with out of its store.
-func storeKeys(gatewayconfig.Config) KeySource {
-	return func() ([]haproxycfg.PublicKey, error) {
-		return nil, errors.New("the keys in the store cannot be read by this command: give one with --public-key")
+func storeKeys(config gatewayconfig.Config) KeySource {
+	return func() (keys []haproxycfg.PublicKey, err error) {
+		ctx := context.Background()
+		db, err := sqlite.OpenReadOnly(ctx, config.Store.GetSqlite().GetPath())
+		if err != nil {
+			return nil, fmt.Errorf("read keys (or give one with --public-key): %w", err)
+		}
+		defer func() { err = errors.Join(err, db.Close()) }()
+		published, err := credential.Published(ctx, db)
+		if err != nil {
+			return nil, err
+		}
+		if len(published) == 0 {
+			return nil, errors.New("the store has no signing key: start the gateway once, or run tools/keys init")
+		}
+		for _, k := range published {
+			keys = append(keys, haproxycfg.PublicKey{KID: k.KID, PEM: k.PEM, Alg: k.Alg})
+		}
+		return keys, nil
 	}
 }
 

@@ -2231,6 +2231,187 @@ func (x *RemovePoolServerResponse) GetServers() []*PoolServer {
 	return nil
 }
 
+// GrantEvent is a transition of a grant as Clutch's audit log keeps it, beside the call that caused it: what the clock did
+// has no call.
+type GrantEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The store's revision: without gap over all events.
+	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The chained hash of the log up to here, in hex.
+	Hash string `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	// Empty where policy refused a request.
+	GrantId     string `protobuf:"bytes,3,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	Environment string `protobuf:"bytes,4,opt,name=environment,proto3" json:"environment,omitempty"`
+	Pool        string `protobuf:"bytes,5,opt,name=pool,proto3" json:"pool,omitempty"`
+	Subject     string `protobuf:"bytes,6,opt,name=subject,proto3" json:"subject,omitempty"`
+	// "request", "approve", "complete", "activate", "deny", "cancel", "lapse", "extend", "expire", "revoke", or "refuse".
+	Verb string `protobuf:"bytes,7,opt,name=verb,proto3" json:"verb,omitempty"`
+	// Who; empty for the clock and for policy.
+	Actor string      `protobuf:"bytes,8,opt,name=actor,proto3" json:"actor,omitempty"`
+	From  Grant_State `protobuf:"varint,9,opt,name=from,proto3,enum=haproxyaccess.v1.Grant_State" json:"from,omitempty"`
+	To    Grant_State `protobuf:"varint,10,opt,name=to,proto3,enum=haproxyaccess.v1.Grant_State" json:"to,omitempty"`
+	// Why it was revoked.
+	Cause      string                 `protobuf:"bytes,11,opt,name=cause,proto3" json:"cause,omitempty"`
+	Comment    string                 `protobuf:"bytes,12,opt,name=comment,proto3" json:"comment,omitempty"`
+	Time       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=time,proto3" json:"time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// The rule and the hash of the policy that decided on the request.
+	Policy        string `protobuf:"bytes,15,opt,name=policy,proto3" json:"policy,omitempty"`
+	PolicyHash    string `protobuf:"bytes,16,opt,name=policy_hash,json=policyHash,proto3" json:"policy_hash,omitempty"`
+	Explanation   string `protobuf:"bytes,17,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantEvent) Reset() {
+	*x = GrantEvent{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantEvent) ProtoMessage() {}
+
+func (x *GrantEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantEvent.ProtoReflect.Descriptor instead.
+func (*GrantEvent) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *GrantEvent) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *GrantEvent) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetVerb() string {
+	if x != nil {
+		return x.Verb
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetFrom() Grant_State {
+	if x != nil {
+		return x.From
+	}
+	return Grant_UNSPECIFIED
+}
+
+func (x *GrantEvent) GetTo() Grant_State {
+	if x != nil {
+		return x.To
+	}
+	return Grant_UNSPECIFIED
+}
+
+func (x *GrantEvent) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *GrantEvent) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *GrantEvent) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetPolicyHash() string {
+	if x != nil {
+		return x.PolicyHash
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetExplanation() string {
+	if x != nil {
+		return x.Explanation
+	}
+	return ""
+}
+
 type NodeStatus_Lease struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Environment string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
@@ -2243,7 +2424,7 @@ type NodeStatus_Lease struct {
 
 func (x *NodeStatus_Lease) Reset() {
 	*x = NodeStatus_Lease{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[32]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2255,7 +2436,7 @@ func (x *NodeStatus_Lease) String() string {
 func (*NodeStatus_Lease) ProtoMessage() {}
 
 func (x *NodeStatus_Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[32]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2492,7 +2673,30 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x04 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1c\xb2\xe1\x1c\x18\n" +
 	"\x16\x12\x14{environment}/{pool}\"R\n" +
 	"\x18RemovePoolServerResponse\x126\n" +
-	"\aservers\x18\x01 \x03(\v2\x1c.haproxyaccess.v1.PoolServerR\aservers2\xe3\x0e\n" +
+	"\aservers\x18\x01 \x03(\v2\x1c.haproxyaccess.v1.PoolServerR\aservers\"\xc9\x04\n" +
+	"\n" +
+	"GrantEvent\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\tR\x04hash\x12\x19\n" +
+	"\bgrant_id\x18\x03 \x01(\tR\agrantId\x12 \n" +
+	"\venvironment\x18\x04 \x01(\tR\venvironment\x12\x12\n" +
+	"\x04pool\x18\x05 \x01(\tR\x04pool\x12\x18\n" +
+	"\asubject\x18\x06 \x01(\tR\asubject\x12\x12\n" +
+	"\x04verb\x18\a \x01(\tR\x04verb\x12\x14\n" +
+	"\x05actor\x18\b \x01(\tR\x05actor\x121\n" +
+	"\x04from\x18\t \x01(\x0e2\x1d.haproxyaccess.v1.Grant.StateR\x04from\x12-\n" +
+	"\x02to\x18\n" +
+	" \x01(\x0e2\x1d.haproxyaccess.v1.Grant.StateR\x02to\x12\x14\n" +
+	"\x05cause\x18\v \x01(\tR\x05cause\x12\x18\n" +
+	"\acomment\x18\f \x01(\tR\acomment\x12.\n" +
+	"\x04time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12;\n" +
+	"\vexpire_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12\x16\n" +
+	"\x06policy\x18\x0f \x01(\tR\x06policy\x12\x1f\n" +
+	"\vpolicy_hash\x18\x10 \x01(\tR\n" +
+	"policyHash\x12 \n" +
+	"\vexplanation\x18\x11 \x01(\tR\vexplanation:\x1c\xb2\xe1\x1c\x18\n" +
+	"\x16\x12\x14{environment}/{pool}2\xe3\x0e\n" +
 	"\tAccessAPI\x12\x82\x01\n" +
 	"\tListPools\x12\".haproxyaccess.v1.ListPoolsRequest\x1a#.haproxyaccess.v1.ListPoolsResponse\",\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/haproxyaccess/listPools\x12\x92\x01\n" +
 	"\rPreviewAccess\x12&.haproxyaccess.v1.PreviewAccessRequest\x1a'.haproxyaccess.v1.PreviewAccessResponse\"0\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/haproxyaccess/previewAccess\x12\x92\x01\n" +
@@ -2524,7 +2728,7 @@ func file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP() []byte {
 }
 
 var file_api_haproxyaccess_v1_haproxyaccess_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_api_haproxyaccess_v1_haproxyaccess_proto_goTypes = []any{
 	(Grant_State)(0),                 // 0: haproxyaccess.v1.Grant.State
 	(*Grant)(nil),                    // 1: haproxyaccess.v1.Grant
@@ -2559,28 +2763,29 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_goTypes = []any{
 	(*AddPoolServerResponse)(nil),    // 30: haproxyaccess.v1.AddPoolServerResponse
 	(*RemovePoolServerRequest)(nil),  // 31: haproxyaccess.v1.RemovePoolServerRequest
 	(*RemovePoolServerResponse)(nil), // 32: haproxyaccess.v1.RemovePoolServerResponse
-	(*NodeStatus_Lease)(nil),         // 33: haproxyaccess.v1.NodeStatus.Lease
-	(*durationpb.Duration)(nil),      // 34: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 35: google.protobuf.Timestamp
+	(*GrantEvent)(nil),               // 33: haproxyaccess.v1.GrantEvent
+	(*NodeStatus_Lease)(nil),         // 34: haproxyaccess.v1.NodeStatus.Lease
+	(*durationpb.Duration)(nil),      // 35: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
 }
 var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	0,  // 0: haproxyaccess.v1.Grant.state:type_name -> haproxyaccess.v1.Grant.State
-	34, // 1: haproxyaccess.v1.Grant.duration:type_name -> google.protobuf.Duration
-	35, // 2: haproxyaccess.v1.Grant.request_time:type_name -> google.protobuf.Timestamp
-	35, // 3: haproxyaccess.v1.Grant.active_time:type_name -> google.protobuf.Timestamp
-	35, // 4: haproxyaccess.v1.Grant.expire_time:type_name -> google.protobuf.Timestamp
-	35, // 5: haproxyaccess.v1.Grant.end_time:type_name -> google.protobuf.Timestamp
-	35, // 6: haproxyaccess.v1.Grant.lapse_time:type_name -> google.protobuf.Timestamp
+	35, // 1: haproxyaccess.v1.Grant.duration:type_name -> google.protobuf.Duration
+	36, // 2: haproxyaccess.v1.Grant.request_time:type_name -> google.protobuf.Timestamp
+	36, // 3: haproxyaccess.v1.Grant.active_time:type_name -> google.protobuf.Timestamp
+	36, // 4: haproxyaccess.v1.Grant.expire_time:type_name -> google.protobuf.Timestamp
+	36, // 5: haproxyaccess.v1.Grant.end_time:type_name -> google.protobuf.Timestamp
+	36, // 6: haproxyaccess.v1.Grant.lapse_time:type_name -> google.protobuf.Timestamp
 	3,  // 7: haproxyaccess.v1.Grant.enforcement:type_name -> haproxyaccess.v1.Enforcement
 	2,  // 8: haproxyaccess.v1.Grant.approvals:type_name -> haproxyaccess.v1.Approval
-	35, // 9: haproxyaccess.v1.Approval.time:type_name -> google.protobuf.Timestamp
-	35, // 10: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
-	34, // 11: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
-	34, // 12: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
+	36, // 9: haproxyaccess.v1.Approval.time:type_name -> google.protobuf.Timestamp
+	36, // 10: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
+	35, // 11: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
+	35, // 12: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
 	4,  // 13: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
-	34, // 14: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
-	34, // 15: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
-	34, // 16: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
+	35, // 14: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
+	35, // 15: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
+	35, // 16: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
 	1,  // 17: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
 	1,  // 18: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
 	1,  // 19: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
@@ -2588,48 +2793,52 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	1,  // 21: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
 	0,  // 22: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
 	1,  // 23: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	35, // 24: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	36, // 24: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
 	25, // 25: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
-	35, // 26: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
-	35, // 27: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	33, // 28: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
-	34, // 29: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
-	35, // 30: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
+	36, // 26: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
+	36, // 27: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	34, // 28: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
+	35, // 29: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
+	36, // 30: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
 	28, // 31: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
 	28, // 32: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
 	28, // 33: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	35, // 34: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
-	5,  // 35: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
-	7,  // 36: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
-	9,  // 37: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
-	11, // 38: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
-	13, // 39: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
-	15, // 40: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
-	17, // 41: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
-	19, // 42: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
-	21, // 43: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
-	23, // 44: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
-	26, // 45: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
-	29, // 46: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
-	31, // 47: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
-	6,  // 48: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
-	8,  // 49: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
-	10, // 50: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
-	12, // 51: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
-	14, // 52: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
-	16, // 53: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
-	18, // 54: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
-	20, // 55: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
-	22, // 56: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
-	24, // 57: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
-	27, // 58: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
-	30, // 59: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
-	32, // 60: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
-	48, // [48:61] is the sub-list for method output_type
-	35, // [35:48] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	0,  // 34: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
+	0,  // 35: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
+	36, // 36: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
+	36, // 37: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
+	36, // 38: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
+	5,  // 39: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
+	7,  // 40: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
+	9,  // 41: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
+	11, // 42: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
+	13, // 43: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
+	15, // 44: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
+	17, // 45: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
+	19, // 46: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
+	21, // 47: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
+	23, // 48: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
+	26, // 49: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
+	29, // 50: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
+	31, // 51: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
+	6,  // 52: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
+	8,  // 53: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
+	10, // 54: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
+	12, // 55: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
+	14, // 56: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
+	16, // 57: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
+	18, // 58: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
+	20, // 59: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
+	22, // 60: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
+	24, // 61: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
+	27, // 62: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
+	30, // 63: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
+	32, // 64: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
+	52, // [52:65] is the sub-list for method output_type
+	39, // [39:52] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_api_haproxyaccess_v1_haproxyaccess_proto_init() }
@@ -2643,7 +2852,7 @@ func file_api_haproxyaccess_v1_haproxyaccess_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc), len(file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

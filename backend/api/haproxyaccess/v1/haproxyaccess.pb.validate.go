@@ -4854,6 +4854,193 @@ var _ interface {
 	ErrorName() string
 } = RemovePoolServerResponseValidationError{}
 
+// Validate checks the field values on GrantEvent with the rules defined in the
+// proto definition for this message. If any rules are violated, the first
+// error encountered is returned, or nil if there are no violations.
+func (m *GrantEvent) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on GrantEvent with the rules defined in
+// the proto definition for this message. If any rules are violated, the
+// result is a list of violation errors wrapped in GrantEventMultiError, or
+// nil if none found.
+func (m *GrantEvent) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *GrantEvent) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	// no validation rules for Revision
+
+	// no validation rules for Hash
+
+	// no validation rules for GrantId
+
+	// no validation rules for Environment
+
+	// no validation rules for Pool
+
+	// no validation rules for Subject
+
+	// no validation rules for Verb
+
+	// no validation rules for Actor
+
+	// no validation rules for From
+
+	// no validation rules for To
+
+	// no validation rules for Cause
+
+	// no validation rules for Comment
+
+	if all {
+		switch v := interface{}(m.GetTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "Time",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "Time",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GrantEventValidationError{
+				field:  "Time",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetExpireTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "ExpireTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "ExpireTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetExpireTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GrantEventValidationError{
+				field:  "ExpireTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Policy
+
+	// no validation rules for PolicyHash
+
+	// no validation rules for Explanation
+
+	if len(errors) > 0 {
+		return GrantEventMultiError(errors)
+	}
+
+	return nil
+}
+
+// GrantEventMultiError is an error wrapping multiple validation errors
+// returned by GrantEvent.ValidateAll() if the designated constraints aren't met.
+type GrantEventMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m GrantEventMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m GrantEventMultiError) AllErrors() []error { return m }
+
+// GrantEventValidationError is the validation error returned by
+// GrantEvent.Validate if the designated constraints aren't met.
+type GrantEventValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e GrantEventValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e GrantEventValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e GrantEventValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e GrantEventValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e GrantEventValidationError) ErrorName() string { return "GrantEventValidationError" }
+
+// Error satisfies the builtin error interface
+func (e GrantEventValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sGrantEvent.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = GrantEventValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = GrantEventValidationError{}
+
 // Validate checks the field values on NodeStatus_Lease with the rules defined
 // in the proto definition for this message. If any rules are violated, the
 // first error encountered is returned, or nil if there are no violations.

@@ -63,7 +63,7 @@ var reasons = []Reason{
 	{"other_grant", http.StatusForbidden, noGrant + " Your token belongs to access that has ended; get a new token."},
 	{"refused", http.StatusForbidden, noGrant},
 
-	{"unknown_host", http.StatusNotFound, "No service has this address."},
+	{"unknown_service", http.StatusNotFound, "No service has this address."},
 
 	{"stale", http.StatusServiceUnavailable, "This entrance has lost contact with the system that gives access, and admits nobody until it is back."},
 	{"no_backend", http.StatusServiceUnavailable, "The service is not set up here yet."},

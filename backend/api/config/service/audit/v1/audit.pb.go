@@ -24,7 +24,7 @@ const (
 // Config of the auditor for the embedded store, registered as clutch.service.audit.
 type Config struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names of Clutch services that take every finished event (for example clutch.service.auditsink.logger), at least once.
+	// Names of Clutch services that take every finished event (for example clutch.service.audit.sink.logger), at least once.
 	Sinks         []string `protobuf:"bytes,1,rep,name=sinks,proto3" json:"sinks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1,0 +1,112 @@
+package audit
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiv1 "github.com/lyft/clutch/backend/api/api/v1"
+	auditv1 "github.com/lyft/clutch/backend/api/audit/v1"
+
+	haproxyaccessv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/haproxyaccess/v1"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
+)
+
+// EventWriter is what is asked of an auditor: these two methods are the same in every version of Clutch.
+type EventWriter interface {
+	WriteRequestEvent(ctx context.Context, req *auditv1.RequestEvent) (int64, error)
+	UpdateRequestEvent(ctx context.Context, id int64, update *auditv1.RequestEvent) error
+}
+
+const (
+	// eventService and the verb stand where a call has its service and method: an auditor filters by them.
+	eventService = "haproxyaccess.v1.GrantEvent"
+	// clockUser is the name of the clock and of policy in the log.
+	clockUser    = "system:haproxyaccess"
+	resourceType = "type.googleapis.com/haproxyaccess.v1.Grant"
+)
+
+// GrantSink writes a grant's events into Clutch's audit log. It implements the outbox's Sink.
+type GrantSink struct{ writer EventWriter }
+
+// NewGrantSink makes a sink over an auditor.
+func NewGrantSink(w EventWriter) *GrantSink { return &GrantSink{writer: w} }
+
+// Name implements the outbox's Sink.
+func (s *GrantSink) Name() string { return "grants:" + Name }
+
+// Deliver implements the outbox's Sink. An event that was written and whose outcome was not is written again.
+func (s *GrantSink) Deliver(ctx context.Context, e store.Entry) error {
+	event, err := requestEvent(e)
+	if err != nil {
+		return err
+	}
+	id, err := s.writer.WriteRequestEvent(ctx, event)
+	if err != nil {
+		return fmt.Errorf("write audit event: %w", err)
+	}
+	err = s.writer.UpdateRequestEvent(ctx, id, &auditv1.RequestEvent{
+		Status: &status.Status{}, ResponseMetadata: &auditv1.ResponseMetadata{},
+	})
+	if err != nil {
+		return fmt.Errorf("write audit outcome: %w", err)
+	}
+	return nil
+}
+
+func requestEvent(e store.Entry) (*auditv1.RequestEvent, error) {
+	g := e.Event.Grant
+	body, err := anypb.New(grantEvent(e))
+	if err != nil {
+		return nil, fmt.Errorf("encode grant event: %w", err)
+	}
+	user := string(e.Event.Actor)
+	if user == "" {
+		user = clockUser
+	}
+	return &auditv1.RequestEvent{
+		Username: user, ServiceName: eventService, MethodName: string(e.Event.Verb), Type: actionOf[e.Event.Verb],
+		Resources:        []*auditv1.Resource{{TypeUrl: resourceType, Id: g.Pool.String()}},
+		RequestMetadata:  &auditv1.RequestMetadata{Body: body},
+		ResponseMetadata: &auditv1.ResponseMetadata{},
+		Status:           &status.Status{},
+	}, nil
+}
+
+func grantEvent(e store.Entry) *haproxyaccessv1.GrantEvent {
+	g := e.Event.Grant
+	return &haproxyaccessv1.GrantEvent{
+		Revision: uint64(e.Revision), Hash: hex.EncodeToString(e.Hash[:]), GrantId: g.ID,
+		Environment: g.Pool.Environment, Pool: g.Pool.Name, Subject: string(g.Subject), Verb: string(e.Event.Verb),
+		Actor: string(e.Event.Actor), From: stateProto(e.Event.From), To: stateProto(g.State), Cause: string(g.Cause),
+		Comment: e.Event.Comment, Time: timestamp(e.Event.At), ExpireTime: timestamp(g.ExpiresAt),
+		Policy: g.Policy, PolicyHash: g.PolicyHash, Explanation: g.Explanation,
+	}
+}
+
+// actionOf is the kind of action that Clutch's log knows for a verb.
+var actionOf = map[grant.Verb]apiv1.ActionType{
+	grant.Request: apiv1.ActionType_CREATE, grant.Refuse: apiv1.ActionType_CREATE,
+	grant.Approve: apiv1.ActionType_UPDATE, grant.Complete: apiv1.ActionType_UPDATE,
+	grant.Activate: apiv1.ActionType_UPDATE, grant.Extend: apiv1.ActionType_UPDATE,
+	grant.Deny: apiv1.ActionType_DELETE, grant.Cancel: apiv1.ActionType_DELETE, grant.Lapse: apiv1.ActionType_DELETE,
+	grant.Expire: apiv1.ActionType_DELETE, grant.Revoke: apiv1.ActionType_DELETE,
+}
+
+func stateProto(s grant.State) haproxyaccessv1.Grant_State {
+	return haproxyaccessv1.Grant_State(haproxyaccessv1.Grant_State_value[strings.ToUpper(string(s))])
+}
+
+func timestamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}

@@ -1,0 +1,199 @@
+// Package haproxyaccess is the Clutch service that builds the use cases of access out of the configuration, the store and
+// the fleet, and starts the loops: one a node, the clock of grants, and the outbox of events.
+//
+// It may import any core package, Clutch, and generated code.
+package haproxyaccess
+
+// <!-- START clutchdoc -->
+// description: Grants short-lived access to pools behind HAProxy and keeps every node in line with it.
+// <!-- END clutchdoc -->
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/uber-go/tally/v4"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/lyft/clutch/backend/service"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
+	accessv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxyaccess/v1"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/audit"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/credential"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
+	auditservice "github.com/haproxy-access/clutch-haproxy-access/backend/service/audit"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/haproxycfg"
+	storeservice "github.com/haproxy-access/clutch-haproxy-access/backend/service/store"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
+)
+
+// Name is the service's name in Clutch's configuration.
+const Name = "clutch.service.haproxyaccess"
+
+const (
+	defaultTTL  = 10 * time.Minute
+	defaultWait = 2 * time.Second
+	// clockInterval is how often grants are looked at for what time does to them. HAProxy itself ends them on the second;
+	// this is only for the record.
+	clockInterval = 500 * time.Millisecond
+	startTimeout  = 30 * time.Second
+)
+
+// Service is the use cases, with the loops behind them. It is safe for concurrent use.
+type Service struct {
+	*access.Service
+
+	fleet  *reconcile.Fleet
+	clock  *access.Clock
+	outbox *audit.Outbox
+}
+
+// New is the factory for Clutch. It needs the store, the fleet and the audit service before it in the configuration, and
+// it starts the loops: Clutch never stops a service, so they run until the process ends (see Stop for tests).
+func New(cfg *anypb.Any, logger *zap.Logger, scope tally.Scope) (service.Service, error) {
+	config := &accessv1.Config{}
+	if err := cfg.UnmarshalTo(config); err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	parts, err := findParts()
+	if err != nil {
+		return nil, err
+	}
+	s, err := build(config, parts, logger, scope)
+	if err != nil {
+		return nil, err
+	}
+	s.start()
+	return s, nil
+}
+
+// Stop ends the loops. It may be called twice.
+func (s *Service) Stop() {
+	s.clock.Stop()
+	s.fleet.Stop()
+	s.outbox.Stop()
+}
+
+func (s *Service) start() {
+	s.fleet.Start()
+	s.clock.Start()
+	s.outbox.Start()
+}
+
+// parts are the services that this one is built on.
+type parts struct {
+	store *storeservice.Service
+	fleet *haproxy.Service
+	audit auditservice.EventWriter
+}
+
+func findParts() (parts, error) {
+	var p parts
+	var ok bool
+	if p.store, ok = service.Registry[storeservice.Name].(*storeservice.Service); !ok {
+		return p, fmt.Errorf("services: %s must be listed before %s", storeservice.Name, Name)
+	}
+	if p.fleet, ok = service.Registry[haproxy.Name].(*haproxy.Service); !ok {
+		return p, fmt.Errorf("services: %s must be listed before %s", haproxy.Name, Name)
+	}
+	// Clutch's own auditor and ours both have the two methods.
+	if p.audit, ok = service.Registry[auditservice.Name].(auditservice.EventWriter); !ok {
+		return p, fmt.Errorf("services: %s must be listed before %s", auditservice.Name, Name)
+	}
+	return p, nil
+}
+
+func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Scope) (*Service, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	rules, err := policy.Compile(rulesOf(config.GetPolicy()))
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	issuer, err := newIssuer(ctx, config.GetToken(), p.store)
+	if err != nil {
+		return nil, err
+	}
+	in, err := haproxycfg.FromConfig(p.fleet.Config(), config, nil)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := p.fleet.Targets(in, keySource(p))
+	if err != nil {
+		return nil, err
+	}
+	observer := newObserver(logger, scope)
+	fleet := reconcile.New(targets, source{p.store}, observer, reconcile.Timing{}, time.Now)
+	outbox := newOutbox(p, observer)
+	use, err := access.New(access.Config{
+		Grants: p.store, Policy: rules, Catalog: p.fleet, Tokens: tokens{issuer},
+		Enforcer: enforcer{fleet, outbox}, Fleet: nodes{p.fleet, fleet},
+		Auditors: config.GetAuditors(), Operators: config.GetOperators(),
+		Wait: durationOr(config.GetEnforcementWait(), defaultWait), Now: time.Now, NewID: newID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Service{
+		Service: use, fleet: fleet, outbox: outbox,
+		clock: access.NewClock(use, clockInterval, observer.clockFailed),
+	}, nil
+}
+
+// newIssuer opens the signing key, so that a wrong encryption key stops the start and not the first request.
+func newIssuer(ctx context.Context, config *accessv1.Token, keys store.Keys) (*credential.Issuer, error) {
+	sealer, err := credential.SealerFromFile(config.GetEncryptionKeyFile())
+	if err != nil {
+		return nil, fmt.Errorf("token.encryption_key_file: %w", err)
+	}
+	if _, _, err := credential.Init(ctx, keys, sealer, time.Now()); err != nil {
+		return nil, fmt.Errorf("token.encryption_key_file: %w", err)
+	}
+	ttl := durationOr(config.GetTtl(), defaultTTL)
+	return credential.NewIssuer(keys, sealer, config.GetIssuer(), ttl), nil
+}
+
+func rulesOf(config *accessv1.Policy) []policy.Rule {
+	var rules []policy.Rule
+	for _, r := range config.GetRules() {
+		rules = append(rules, policy.Rule{
+			Name: r.GetName(), Pools: r.GetPools(), Groups: r.GetGroups(), ApproverGroups: r.GetApproverGroups(),
+			MaxDuration: r.GetMaxDuration().AsDuration(), DefaultDuration: r.GetDefaultDuration().AsDuration(),
+			PendingFor: r.GetPendingFor().AsDuration(),
+		})
+	}
+	return rules
+}
+
+// keySource reads the keys that nodes verify by: ours out of the store, and those of the configured identity providers.
+func keySource(p parts) haproxy.KeySource {
+	return func(ctx context.Context) ([]haproxycfg.PublicKey, error) {
+		published, err := credential.Published(ctx, p.store)
+		if err != nil {
+			return nil, err
+		}
+		if len(published) == 0 {
+			return nil, errors.New("the store has no signing key")
+		}
+		var keys []haproxycfg.PublicKey
+		for _, k := range published {
+			keys = append(keys, haproxycfg.PublicKey{KID: k.KID, Alg: k.Alg, PEM: k.PEM})
+		}
+		for _, idp := range p.fleet.Config().GetEnforcement().GetIdentityProviders() {
+			for _, k := range idp.GetKeys() {
+				keys = append(keys, haproxycfg.PublicKey{Issuer: idp.GetName(), KID: k.GetKid()})
+			}
+		}
+		return keys, nil
+	}
+}
+
+// newID is a grant's id: random, so that it says nothing and cannot be guessed, and sorted by time for the database.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
