@@ -126,7 +126,7 @@ func (f *Fleet) Ask(q Question) Answer {
 // holds reports whether the node does what the question asks; now is the earliest time that the node's clock may show.
 func (q Question) holds(s Status, e EnvironmentStatus, now time.Time) bool {
 	if q.Opens {
-		return s.Healthy && s.Revision >= q.Revision
+		return s.Healthy && e.Open && s.Revision >= q.Revision
 	}
 	switch {
 	case e.Enforced >= q.Revision:

@@ -49,7 +49,7 @@ type loop struct {
 	done chan struct{}
 
 	before   desired.State // of the last pass, if it succeeded
-	worker   Worker        // of the last pass, if it succeeded
+	worker   Worker        // as it was seen last, if the last pass succeeded
 	lastPass time.Time     // began then
 
 	state *state
@@ -63,6 +63,7 @@ func newLoop(t Target, s Source, o Observer, timing Timing, now func() time.Time
 			timing.Full = third
 		}
 	}
+	timing.Watch = min(timing.Watch, timing.Full)
 	return &loop{
 		target: t, source: s, observer: o, timing: timing, now: now,
 		poke: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
@@ -127,6 +128,7 @@ func (l *loop) wait(ctx context.Context, failures int) bool {
 		if err != nil || worker.PID != l.worker.PID || worker.Uptime < l.worker.Uptime {
 			return ctx.Err() == nil
 		}
+		l.worker = worker // older than before: a restart shows, even one soon after the last pass
 	}
 }
 
@@ -168,7 +170,7 @@ func (l *loop) pass(ctx context.Context) error {
 	}
 	l.lastPass = l.now()
 	attempt := l.state.begin()
-	p := &pass{target: l.target, now: l.now, before: l.before}
+	p := &pass{target: l.target, now: l.now, before: l.before, leasing: l.state.leasing}
 	want, err := p.run(ctx, l.source)
 	for _, d := range p.result.Drift {
 		l.observer.Drifted(l.target.Name, d)

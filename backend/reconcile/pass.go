@@ -17,7 +17,7 @@ type Result struct {
 	Worker   Worker
 	// Read is when the pass began to read the store, by our clock.
 	Read time.Time
-	// Leases are the values that the node holds now; after a pass that failed, those that it may hold.
+	// Leases are the values that the node holds now.
 	Leases desired.Table
 	// Writes is the number of calls that changed something, those for the lease apart.
 	Writes int
@@ -27,6 +27,9 @@ type Result struct {
 
 // rounds bounds how often a map is made right again within one pass before the pass fails: somebody else writes to it.
 const rounds = 3
+
+// refusals is how many rows of a map may fail to be removed before it is taken to be the node that fails, not the rows.
+const refusals = 8
 
 // order is the order of the maps: what closes first. Leases come last of all, and apart.
 var order = []desired.Map{desired.Grants, desired.KIDs, desired.Pools, desired.Hosts}
@@ -40,7 +43,9 @@ type pass struct {
 	now    func() time.Time
 	// before is what the last pass left there; nil if that is not known.
 	before desired.State
-	result Result
+	// leasing is told the leases before they are written: from then on the node may hold them, however the pass ends.
+	leasing func(desired.Table)
+	result  Result
 }
 
 // run carries out the pass. An error leaves the node with a lease that was given before, which runs out.
@@ -108,10 +113,18 @@ func (p *pass) converge(ctx context.Context, m desired.Map, want desired.Table) 
 // write changes the running map and then the file. The file is written even if the memory was right: a removal counts
 // only when both are.
 func (p *pass) write(ctx context.Context, m desired.Map, want desired.Table, c desired.Changes, sameFile bool) error {
+	// One row that cannot be removed must not keep the others open.
+	var stuck []error
 	for _, key := range c.Remove {
 		if err := p.target.Node.Remove(ctx, m, key); err != nil {
-			return fmt.Errorf("remove row: %w", err)
+			stuck = append(stuck, fmt.Errorf("remove row: %w", err))
 		}
+		if len(stuck) == refusals {
+			break
+		}
+	}
+	if len(stuck) > 0 {
+		return errors.Join(stuck...)
 	}
 	for _, r := range c.Set {
 		if err := p.target.Node.Set(ctx, m, r); err != nil {
@@ -138,23 +151,37 @@ func (p *pass) write(ctx context.Context, m desired.Map, want desired.Table, c d
 	return nil
 }
 
-// lease gives the leases, after everything else was found right. The worker must still be the one that was asked first.
+// lease gives the leases, after everything else was found right. The worker must still be the one that was asked first,
+// and be it still when the leases are written: else they may have gone to a worker that began with older files.
 func (p *pass) lease(ctx context.Context, first Worker) error {
-	worker, err := p.target.Node.Worker(ctx)
+	worker, err := p.same(ctx, first)
 	if err != nil {
-		return fmt.Errorf("ask for the worker: %w", err)
+		return err
 	}
-	if worker.PID != first.PID || worker.Uptime < first.Uptime {
-		return errWorkerChanged
-	}
-	p.result.Worker = worker
 	rows, err := p.target.Node.Rows(ctx, desired.Leases)
 	if err != nil {
 		return fmt.Errorf("read rows: %w", err)
 	}
 	want := p.leases(rows, worker)
-	p.result.Leases = want // said before it is written: a write that fails may have been done
-	return p.converge(ctx, desired.Leases, want)
+	p.result.Leases = want
+	p.leasing(want)
+	if err := p.converge(ctx, desired.Leases, want); err != nil {
+		return err
+	}
+	p.result.Worker, err = p.same(ctx, worker)
+	return err
+}
+
+// same asks for the worker again and fails if it is another.
+func (p *pass) same(ctx context.Context, before Worker) (Worker, error) {
+	worker, err := p.target.Node.Worker(ctx)
+	if err != nil {
+		return Worker{}, fmt.Errorf("ask for the worker: %w", err)
+	}
+	if worker.PID != before.PID || worker.Uptime < before.Uptime {
+		return Worker{}, errWorkerChanged
+	}
+	return worker, nil
 }
 
 // leases are the values that the node must hold, given those that it has. A node whose clock is behind by more than the

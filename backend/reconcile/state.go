@@ -31,6 +31,8 @@ type Status struct {
 // EnvironmentStatus is a node's status for one environment.
 type EnvironmentStatus struct {
 	Environment
+	// Open says that the node held a lease after the last pass that succeeded: without one it admits nobody.
+	Open bool
 	// LeaseUntil is the latest time until which any worker of the node may trust its rows, as far as we know.
 	LeaseUntil time.Time
 	// Enforced is the newest revision of which every removal is in force, older workers included.
@@ -74,11 +76,21 @@ func (s *state) failed(attempt int64, err error, r Result) {
 	s.mu.Lock()
 	s.settled = attempt
 	s.status.Healthy, s.status.Err, s.status.LastPass = false, err, r.Read
-	for i := range s.status.Environments {
-		s.status.Environments[i].leased(r.Leases)
-	}
 	s.mu.Unlock()
 	s.changed()
+}
+
+// leasing notes leases that are about to be written: a write that fails, or has not answered yet, may have been done.
+// A lease never goes back: an older worker may hold the longer one.
+func (s *state) leasing(leases desired.Table) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.status.Environments {
+		e := &s.status.Environments[i]
+		if until := desired.LeaseTime(leases[e.Name]); e.Lease > 0 && until.After(e.LeaseUntil) {
+			e.LeaseUntil = until
+		}
+	}
 }
 
 func (s *state) passed(attempt int64, r Result, now time.Time) {
@@ -95,7 +107,7 @@ func (s *state) passed(attempt int64, r Result, now time.Time) {
 		}
 	}
 	for i := range st.Environments {
-		st.Environments[i].pass(r, s.target.HardStopAfter, now)
+		st.Environments[i].pass(r, s.target, now)
 	}
 	s.mu.Unlock()
 	s.changed()
@@ -103,24 +115,17 @@ func (s *state) passed(attempt int64, r Result, now time.Time) {
 
 // pass takes over what a pass has reached in one environment. A removal is enforced when no older worker can still hold
 // the row: its lease, frozen with its maps at the reload, has run out, or it was stopped.
-func (e *EnvironmentStatus) pass(r Result, hardStopAfter time.Duration, now time.Time) {
-	bound := e.Lease
-	if bound == 0 {
-		bound = hardStopAfter
+func (e *EnvironmentStatus) pass(r Result, t Target, now time.Time) {
+	_, e.Open = r.Leases[e.Name]
+	bound := e.Lease + t.ClockBound // a lease ends by the node's clock
+	if e.Lease == 0 {
+		bound = t.HardStopAfter
 	}
 	if left := bound + margin - r.Worker.Uptime; left > 0 {
 		e.OldWorkersUntil = now.Add(left)
 	} else {
 		e.OldWorkersUntil = time.Time{}
 		e.Enforced = max(e.Enforced, r.Revision)
-	}
-	e.leased(r.Leases)
-}
-
-// leased notes a lease that was given, or may have been. It never goes back: an older worker may hold the longer one.
-func (e *EnvironmentStatus) leased(leases desired.Table) {
-	if until := desired.LeaseTime(leases[e.Name]); e.Lease > 0 && until.After(e.LeaseUntil) {
-		e.LeaseUntil = until
 	}
 }
 
