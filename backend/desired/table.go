@@ -65,23 +65,30 @@ func (t Table) Check() error {
 	return nil
 }
 
-// Parse reads a map's file as HAProxy does: empty lines and lines that begin with # are nothing, the key ends at the
-// first space or tab, the value is the rest. Of rows with the same key the first counts; exact says that the text is
-// just what Text would write.
+// Parse reads a map's file as HAProxy 2.6 does: a line that begins with # is nothing, and so is one without a key; the
+// key ends at the first space, tab or carriage return, the value is what is left of the line without the blanks around
+// it. A zero byte and a carriage return end a line for HAProxy, though the next begins after the newline only. Of rows
+// with the same key the first counts; exact says that the text is just what Text would write.
 func Parse(text []byte) (t Table, exact bool) {
 	t = Table{}
 	for line := range strings.Lines(string(text)) {
-		line = strings.Trim(line, " \t\r\n")
-		if line == "" || line[0] == '#' {
+		line, _, _ = strings.Cut(line, "\x00")
+		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		key, value, _ := strings.Cut(line, " ")
-		if i := strings.IndexByte(key, '\t'); i >= 0 {
-			key, value = line[:i], line[i+1:]
-		}
-		if _, there := t[key]; !there {
-			t[key] = strings.TrimLeft(value, " \t")
+		key, rest := cutAny(strings.TrimLeft(line, " \t"), " \t\r\n")
+		value, _ := cutAny(strings.TrimLeft(rest, " \t"), "\r\n")
+		if _, there := t[key]; key != "" && !there {
+			t[key] = strings.TrimRight(value, " \t")
 		}
 	}
 	return t, bytes.Equal(t.Text(), text)
+}
+
+// cutAny parts s before the first of the characters chars.
+func cutAny(s, chars string) (before, rest string) {
+	if i := strings.IndexAny(s, chars); i >= 0 {
+		return s[:i], s[i:]
+	}
+	return s, ""
 }

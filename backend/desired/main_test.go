@@ -1,0 +1,20 @@
+package desired
+
+import (
+	"flag"
+	"os"
+	"testing"
+)
+
+// A comparison is cheap, and lists have more corners than a hundred tries would find.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
+	if !chosen {
+		if err := flag.Set("rapid.checks", "3000"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
