@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs what is missing for a purpose, by Debian's packages: setup.sh demo|test. It does nothing, and needs neither root
+# nor network, where everything is there.
+set -euo pipefail
+
+# has NAME: whether there is such a program. HAProxy is in /usr/sbin, which an ordinary user's PATH lacks.
+has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
+
+# packages PURPOSE: the missing ones, one a line.
+packages() {
+  has haproxy || echo haproxy
+  has curl || echo curl
+  has git || echo git
+  # The Go command fetches modules over https.
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+  if [ "$1" = test ]; then
+    has protoc || echo protobuf-compiler
+    # The race detector is linked by a C compiler.
+    has gcc || echo gcc
+    [ -e /usr/include/stdlib.h ] || echo libc6-dev
+  fi
+}
+
+case "${1:-}" in demo | test) ;; *) echo "usage: setup.sh demo|test" >&2; exit 2 ;; esac
+
+if ! has go; then
+  echo "setup: Go 1.25 or later is needed: https://go.dev/doc/install" >&2
+  exit 1
+fi
+
+mapfile -t missing < <(packages "$1")
+[ "${#missing[@]}" -gt 0 ] || exit 0
+if ! has apt-get; then
+  echo "setup: please install: ${missing[*]}" >&2
+  exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  echo "setup: please run as root: apt-get install --no-install-recommends ${missing[*]}" >&2
+  exit 1
+fi
+echo "setup: installing ${missing[*]} ..."
+export DEBIAN_FRONTEND=noninteractive
+# Debian starts a service of a package that it installs; its haproxy listens nowhere until it is configured.
+apt-get update -q </dev/null
+apt-get install -q -y --no-install-recommends "${missing[@]}" </dev/null
