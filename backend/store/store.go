@@ -92,7 +92,7 @@ type Visible struct {
 	Groups []string
 }
 
-// Cursor is a position in the order of a query: requests newest first, then by id.
+// Cursor is a position in the order of a query: requests newest first, of one moment those with the highest id first.
 type Cursor struct {
 	RequestedAt time.Time
 	ID          string

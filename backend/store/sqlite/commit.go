@@ -40,13 +40,29 @@ func (db *DB) Commit(ctx context.Context, c store.Change) (int64, error) {
 	return revision, nil
 }
 
-// transact runs do in an immediate transaction: all of it is on disk when it returns nil, and nothing otherwise.
+var errReadOnly = errors.New("the store was opened for reading only")
+
+// transact runs do in an immediate transaction: all of it is on disk when it returns nil, and nothing otherwise. The
+// context ends the wait for the connection and do's statements, but not COMMIT: a cancelled COMMIT could report a failure
+// for what is on disk. For the same reason every write goes through here: a single statement outside of a transaction may
+// report a cancelled context after it took effect.
 func (db *DB) transact(ctx context.Context, do func(*sql.Tx) error) error {
-	tx, err := db.write.BeginTx(ctx, nil)
+	if db.write == nil {
+		return errReadOnly
+	}
+	conn, err := db.write.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("wait for the writing connection: %w", err)
+	}
+	defer func() { _ = conn.Close() }() // gives it back to its pool
+	tx, err := conn.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
-	if err := do(tx); err != nil {
+	if err = do(tx); err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		// A rollback that fails leaves the connection to database/sql, which drops it: nothing was committed.
 		_ = tx.Rollback()
 		return err
@@ -55,6 +71,19 @@ func (db *DB) transact(ctx context.Context, do func(*sql.Tx) error) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// exec runs one statement in a transaction of its own and returns how many rows it changed.
+func (db *DB) exec(ctx context.Context, query string, args ...any) (changed int64, err error) {
+	err = db.transact(ctx, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		changed, err = result.RowsAffected()
+		return err
+	})
+	return changed, err
 }
 
 // head is the last event's revision and hash; zeros for an empty log.
@@ -98,19 +127,19 @@ func putGrant(ctx context.Context, tx *sql.Tx, e grant.Event, revision int64) er
 	if err != nil {
 		return err
 	}
-	var result sql.Result
-	if g.Version == 1 {
-		result, err = tx.ExecContext(ctx, `INSERT INTO grants (id, subject, owner, environment, pool, state, version, revision,
-			requested_at, starts_at, lapses_at, expires_at, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (id) DO NOTHING`,
-			g.ID, string(g.Subject), string(g.Owner), g.Pool.Environment, g.Pool.Name, string(g.State), g.Version, revision,
-			store.Millis(g.RequestedAt), store.Millis(g.StartsAt), store.Millis(g.LapsesAt), store.Millis(g.ExpiresAt), string(doc))
-	} else {
-		result, err = tx.ExecContext(ctx, `UPDATE grants SET state = ?, version = ?, revision = ?, starts_at = ?, lapses_at = ?,
-			expires_at = ?, doc = ? WHERE id = ? AND version = ? AND state = ?`,
-			string(g.State), g.Version, revision, store.Millis(g.StartsAt), store.Millis(g.LapsesAt),
-			store.Millis(g.ExpiresAt), string(doc), g.ID, g.Version-1, string(e.From))
+	// What a request fixed is written again by later versions too, so that the schema sees and refuses a change of it.
+	row := []any{
+		string(g.Subject), string(g.Owner), g.Pool.Environment, g.Pool.Name, string(g.State), g.Version, revision,
+		store.Millis(g.RequestedAt), store.Millis(g.StartsAt), store.Millis(g.LapsesAt), store.Millis(g.ExpiresAt),
+		string(doc), g.ID,
 	}
+	query := updateGrant
+	if g.Version == 1 {
+		query = insertGrant
+	} else {
+		row = append(row, g.Version-1, string(e.From))
+	}
+	result, err := tx.ExecContext(ctx, query, row...)
 	if err != nil {
 		return fmt.Errorf("write grant: %w", err)
 	}
@@ -121,6 +150,16 @@ func putGrant(ctx context.Context, tx *sql.Tx, e grant.Event, revision int64) er
 	}
 	return nil
 }
+
+// Both take a row's columns in the same order; the update then takes the version and the state that it expects.
+const (
+	insertGrant = `INSERT INTO grants (subject, owner, environment, pool, state, version, revision, requested_at, starts_at,
+		lapses_at, expires_at, doc, id) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+		WHERE NOT EXISTS (SELECT 1 FROM grants WHERE id = ?13)`
+	updateGrant = `UPDATE grants SET subject = ?1, owner = ?2, environment = ?3, pool = ?4, state = ?5, version = ?6,
+		revision = ?7, requested_at = ?8, starts_at = ?9, lapses_at = ?10, expires_at = ?11, doc = ?12
+		WHERE id = ?13 AND version = ?14 AND state = ?15`
+)
 
 // checkLive finds the grant that the schema's unique index would refuse g for, so that the error can name it.
 func checkLive(ctx context.Context, tx *sql.Tx, g grant.Grant) error {

@@ -7,7 +7,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"net/url"
@@ -15,16 +14,8 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/golang-migrate/migrate/v4"
-	migratesqlite "github.com/golang-migrate/migrate/v4/database/sqlite" // registers the driver "sqlite" as well
-	"github.com/golang-migrate/migrate/v4/source/iofs"
+	_ "modernc.org/sqlite" // the driver "sqlite"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
-
-// schemaVersion is the newest migration: a database of another version is not read.
-const schemaVersion = 1
 
 // readers is how many connections may read beside the one that writes.
 const readers = 4
@@ -60,10 +51,14 @@ func (db *DB) open(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
-	if err := f.Close(); err != nil {
+	info, err := f.Stat()
+	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
-	if err := migrateUp(path); err != nil {
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("open store: others may use the file %s: chmod 600 it", path)
+	}
+	if err := migrateUp(ctx, path); err != nil {
 		return err
 	}
 	if db.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate")); err != nil {
@@ -132,9 +127,12 @@ func lockFile(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock store: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(
-			fmt.Errorf("lock store: another process has %s; the embedded store is for one gateway", path), f.Close())
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = fmt.Errorf("another process has %s; the embedded store is for one gateway process", path)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock store: %w", err), f.Close())
 	}
 	return f, nil
 }
@@ -143,32 +141,4 @@ func lockFile(path string) (*os.File, error) {
 func dsn(path, parameters string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + parameters +
 		"&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
-}
-
-// migrateUp brings the schema to the newest version, with a connection of its own that the library closes.
-func migrateUp(path string) (err error) {
-	pool, err := sql.Open("sqlite", dsn(path, ""))
-	if err != nil {
-		return fmt.Errorf("migrate store: %w", err)
-	}
-	source, err := iofs.New(migrations, "migrations")
-	if err != nil {
-		return errors.Join(fmt.Errorf("migrate store: %w", err), pool.Close())
-	}
-	driver, err := migratesqlite.WithInstance(pool, &migratesqlite.Config{})
-	if err != nil {
-		return errors.Join(fmt.Errorf("migrate store: %w", err), pool.Close())
-	}
-	m, err := migrate.NewWithInstance("iofs", source, "sqlite", driver)
-	if err != nil {
-		return errors.Join(fmt.Errorf("migrate store: %w", err), pool.Close())
-	}
-	defer func() {
-		sourceErr, dbErr := m.Close()
-		err = errors.Join(err, sourceErr, dbErr)
-	}()
-	if err := m.Up(); err != nil && !errors.Is(err, migrate.ErrNoChange) {
-		return fmt.Errorf("migrate store: %w", err)
-	}
-	return nil
 }

@@ -46,9 +46,10 @@ func (db *DB) List(ctx context.Context, q store.Query) ([]store.Record, error) {
 		w.in("state", q.States)
 	}
 	if q.Visible != nil {
+		// An empty viewer is nobody, and not the owner of what has none.
 		viewer := string(q.Visible.Viewer)
-		w.add("(subject = ? OR owner = ? OR "+awaiting(len(q.Visible.Groups))+")",
-			append([]any{viewer, viewer}, anys(q.Visible.Groups)...)...)
+		w.add("((? <> '' AND (subject = ? OR owner = ?)) OR "+awaiting(len(q.Visible.Groups))+")",
+			append([]any{viewer, viewer, viewer}, anys(q.Visible.Groups)...)...)
 	}
 	if q.AwaitingGroups != nil {
 		w.add(awaiting(len(q.AwaitingGroups)), anys(q.AwaitingGroups)...)

@@ -46,8 +46,12 @@ CREATE INDEX grants_order ON grants (requested_at DESC, id DESC);
 CREATE INDEX grants_subject ON grants (subject, requested_at DESC, id DESC);
 CREATE INDEX grants_open ON grants (state) WHERE state IN ('pending', 'approved', 'active');
 
+-- Every change of a row is the work of an event of that grant, whose verb leads from the old state to the new one. The
+-- row's id is looked for as well, since INSERT OR REPLACE would delete the old row without a trigger's notice.
 CREATE TRIGGER grants_begin BEFORE INSERT ON grants
-WHEN NEW.version <> 1 OR NOT EXISTS (SELECT 1 FROM transitions WHERE from_state = '' AND to_state = NEW.state)
+WHEN NEW.version <> 1 OR EXISTS (SELECT 1 FROM grants WHERE id = NEW.id)
+  OR NOT EXISTS (SELECT 1 FROM events AS e JOIN transitions AS t ON t.verb = e.verb
+    WHERE e.revision = NEW.revision AND e.grant_id = NEW.id AND t.from_state = '' AND t.to_state = NEW.state)
 BEGIN
   SELECT RAISE(ABORT, 'a grant begins as a request');
 END;
@@ -57,7 +61,8 @@ WHEN NEW.version <> OLD.version + 1
   OR NEW.id <> OLD.id OR NEW.subject <> OLD.subject OR NEW.owner <> OLD.owner
   OR NEW.environment <> OLD.environment OR NEW.pool <> OLD.pool OR NEW.requested_at <> OLD.requested_at
   OR NEW.revision <= OLD.revision
-  OR NOT EXISTS (SELECT 1 FROM transitions WHERE from_state = OLD.state AND to_state = NEW.state)
+  OR NOT EXISTS (SELECT 1 FROM events AS e JOIN transitions AS t ON t.verb = e.verb
+    WHERE e.revision = NEW.revision AND e.grant_id = OLD.id AND t.from_state = OLD.state AND t.to_state = NEW.state)
 BEGIN
   SELECT RAISE(ABORT, 'this change of a grant is not in the table of transitions');
 END;
@@ -132,6 +137,12 @@ CREATE TABLE audit (
 ) STRICT;
 
 CREATE INDEX audit_time ON audit (at, id);
+
+CREATE TRIGGER audit_appends BEFORE INSERT ON audit
+WHEN NEW.response IS NOT NULL OR EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
+BEGIN
+  SELECT RAISE(ABORT, 'an audit row begins without an answer, and replaces none');
+END;
 
 CREATE TRIGGER audit_answered_once BEFORE UPDATE ON audit
 WHEN OLD.response IS NOT NULL OR NEW.response IS NULL OR NEW.id <> OLD.id OR NEW.at <> OLD.at OR NEW.request <> OLD.request

@@ -1,0 +1,201 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
+)
+
+// The kinds of answers that a commit may have.
+const (
+	fine     = "ok"
+	conflict = "conflict"
+	live     = "live"
+	replayed = "replay"
+	refused  = "refused" // by the table; which error it is, is the driver's matter
+)
+
+// model is what a store must hold, in a few maps.
+type model struct {
+	rows    map[string]store.Record
+	log     []grant.Event
+	replays map[string]bool
+}
+
+func (m *model) clone() *model {
+	n := &model{rows: map[string]store.Record{}, log: append([]grant.Event{}, m.log...), replays: map[string]bool{}}
+	for k, v := range m.rows {
+		n.rows[k] = v
+	}
+	for k := range m.replays {
+		n.replays[k] = true
+	}
+	return n
+}
+
+// commit answers what each of the rules says; several may apply, and then any of their errors is right.
+func (m *model) commit(c store.Change) (*model, map[string]bool) {
+	n := m.clone()
+	if c.Replay != nil {
+		if n.replays[c.Replay.Key] {
+			return m, map[string]bool{replayed: true}
+		}
+		n.replays[c.Replay.Key] = true
+	}
+	for _, e := range c.Events {
+		n.log = append(n.log, e)
+		if wrong := n.apply(e); len(wrong) > 0 {
+			return m, wrong
+		}
+	}
+	return n, map[string]bool{fine: true}
+}
+
+func (m *model) apply(e grant.Event) map[string]bool {
+	wrong := map[string]bool{}
+	if e.Verb == "refuse" {
+		return nil
+	}
+	g := e.Grant
+	row, exists := m.rows[g.ID]
+	if g.Version == 1 && exists || g.Version != 1 && (!exists || row.Grant.Version != g.Version-1 || row.Grant.State != e.From) {
+		wrong[conflict] = true
+	}
+	if !isLegal(string(row.Grant.State), string(e.Verb), string(g.State)) {
+		wrong[refused] = true
+	}
+	if open(g) {
+		for id, other := range m.rows {
+			if id != g.ID && open(other.Grant) && other.Grant.Subject == g.Subject && other.Grant.Pool == g.Pool {
+				wrong[live] = true
+			}
+		}
+	}
+	m.rows[g.ID] = store.Record{Grant: g, Revision: int64(len(m.log))}
+	return wrong
+}
+
+func open(g grant.Grant) bool { return g.State == "approved" || g.State == "active" }
+
+func kindOf(err error) string {
+	var l *store.LiveError
+	switch {
+	case err == nil:
+		return fine
+	case errors.Is(err, store.ErrConflict):
+		return conflict
+	case errors.Is(err, store.ErrReplay):
+		return replayed
+	case errors.As(err, &l):
+		return live
+	default:
+		return refused
+	}
+}
+
+// testRandomChanges commits random changes, legal and not, of few grants, so that they meet.
+func testRandomChanges(t *testing.T, h Harness) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := h(t)()
+		m := &model{rows: map[string]store.Record{}, replays: map[string]bool{}}
+		for range rapid.IntRange(1, 25).Draw(rt, "changes") {
+			change := drawChange(rt, m)
+			next, allowed := m.commit(change)
+			revision, err := s.Commit(t.Context(), change)
+			if kind := kindOf(err); !allowed[kind] {
+				rt.Fatalf("the store says %v, the model %v, to %+v", err, allowed, change)
+			}
+			if err == nil && revision != int64(len(next.log)) {
+				rt.Fatalf("revision %d, want %d", revision, len(next.log))
+			}
+			m = next
+		}
+		compare(t, rt, s, m)
+		if err := s.Close(); err != nil {
+			rt.Fatal(err)
+		}
+	})
+}
+
+func compare(t testing.TB, rt *rapid.T, s Store, m *model) {
+	entries := log(t, s)
+	var events []grant.Event
+	for _, e := range entries {
+		events = append(events, e.Event)
+	}
+	if diff := cmp.Diff(m.log, events, equateEmpty); diff != "" {
+		rt.Fatalf("log (-model +store):\n%s", diff)
+	}
+	if err := VerifyChain(entries); err != nil {
+		rt.Fatal(err)
+	}
+	if err := checkSnapshot(snap(t, s), entries); err != nil {
+		rt.Fatal(err)
+	}
+	all, err := s.List(t.Context(), store.Query{Limit: 1000})
+	if err != nil {
+		rt.Fatal(err)
+	}
+	rows := map[string]store.Record{}
+	for _, r := range all {
+		rows[r.Grant.ID] = r
+	}
+	if diff := cmp.Diff(m.rows, rows); diff != "" {
+		rt.Fatalf("rows (-model +store):\n%s", diff)
+	}
+}
+
+var equateEmpty = cmp.Transformer("empty", func(e []grant.Event) string {
+	if len(e) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d: %+v", len(e), e)
+})
+
+func drawChange(rt *rapid.T, m *model) store.Change {
+	var c store.Change
+	// What a change's own events have done, its later ones must build on.
+	ahead := m.clone()
+	for range rapid.IntRange(0, 3).Draw(rt, "events") {
+		e := drawEvent(rt, ahead)
+		ahead.log = append(ahead.log, e)
+		ahead.apply(e)
+		c.Events = append(c.Events, e)
+	}
+	if rapid.Bool().Draw(rt, "with key") {
+		key := rapid.SampledFrom([]string{"key-1", "key-2", "key-3", "key-4", "key-5", "key-6"}).Draw(rt, "key")
+		c.Replay = &store.Replay{Caller: alice, Method: "m", Key: key, At: noon}
+	}
+	return c
+}
+
+func drawEvent(rt *rapid.T, m *model) grant.Event {
+	id := rapid.SampledFrom([]string{"g1", "g2", "g3", "g4", "g5"}).Draw(rt, "id")
+	row, exists := m.rows[id]
+	if !exists || rapid.IntRange(0, 19).Draw(rt, "again") == 0 {
+		who := rapid.SampledFrom([]grant.Subject{alice, bob}).Draw(rt, "subject")
+		return asked(id, who, rapid.SampledFrom([]grant.Pool{billing, search}).Draw(rt, "pool"), noon)
+	}
+	g := row.Grant
+	var steps [][3]string
+	for _, l := range legal {
+		if l[0] == string(g.State) {
+			steps = append(steps, l)
+		}
+	}
+	if len(steps) == 0 || rapid.IntRange(0, 9).Draw(rt, "illegal") == 0 {
+		steps = [][3]string{{"", rapid.SampledFrom(everyVerb).Draw(rt, "verb"), rapid.SampledFrom(everyState).Draw(rt, "to")}}
+	}
+	step := rapid.SampledFrom(steps).Draw(rt, "step")
+	e := then(g, grant.Verb(step[1]), grant.State(step[2]), noon)
+	if rapid.IntRange(0, 9).Draw(rt, "stale") == 0 {
+		e.Grant.Version += int64(rapid.SampledFrom([]int{-1, 1, 2}).Draw(rt, "by"))
+	}
+	return e
+}
