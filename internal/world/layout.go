@@ -27,7 +27,7 @@ func (l layout) users() string             { return filepath.Join(l.root, "secre
 func (l layout) issuerKey() string         { return filepath.Join(l.root, "secrets", "issuer-key.pem") }
 func (l layout) secret(name string) string { return filepath.Join(l.root, "secrets", name) }
 func (l layout) log(name string) string    { return filepath.Join(l.root, "log", name+".log") }
-func (l layout) pid(name string) string    { return filepath.Join(l.root, "run", name+".pid") }
+func (l layout) pid(name string) string    { return filepath.Join(l.root, "pid", name) }
 func (l layout) dataplane() string         { return filepath.Join(l.root, "dataplane") }
 func (l layout) reloadScript() string      { return filepath.Join(l.root, "run", "reload.sh") }
 func (l layout) statsSocket() string       { return filepath.Join(l.sockets, "admin.sock") }
@@ -36,7 +36,7 @@ func (l layout) haproxyPID() string        { return filepath.Join(l.sockets, "ha
 
 // makeDirs makes the directories, for this user alone.
 func makeDirs(root string) error {
-	for _, dir := range []string{"", "store", "secrets", "log", "run", "haproxy", "dataplane"} {
+	for _, dir := range []string{"", "store", "secrets", "log", "pid", "run", "haproxy", "dataplane"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
 			return fmt.Errorf("make state directory: %w", err)
 		}

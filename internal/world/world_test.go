@@ -184,6 +184,39 @@ func TestPartsAreKilledAndStartedAgain(t *testing.T) {
 	}
 }
 
+// The data plane can make HAProxy reload: the way from the API over the reload command to the master.
+func TestServerIsAddedByAReload(t *testing.T) {
+	w := start(t, t.TempDir())
+	token, err := w.Login(t.Context(), "carol@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := w.HAProxy.Process().WorkerPID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"environment":"staging","pool":"billing","name":"s2","address":"127.0.0.1","port":9,"idempotencyKey":"server-0001"}`
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.Endpoints().Gateway+"/v1/haproxyaccess/addPoolServer", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Token "+token)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, _ := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("status %d: %s", response.StatusCode, answer)
+	}
+	after, err := w.HAProxy.Process().WorkerPID(t.Context())
+	if err != nil || after == before {
+		t.Errorf("worker %d, before the reload %d: %v", after, before, err)
+	}
+}
+
 func TestKilledLauncherTakesItsChildrenAndTheNextStartWorks(t *testing.T) {
 	dir := t.TempDir()
 	executable, err := os.Executable()
