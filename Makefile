@@ -5,8 +5,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# go.mod may ask for a newer Go than is installed; the go command then fetches it. Images with Go in them often forbid that.
-ifneq ($(filter local,$(GOTOOLCHAIN)),)
+# go.mod may ask for a newer Go than is installed; the go command then fetches it. Images and distributions often forbid that.
+ifeq ($(shell go env GOTOOLCHAIN 2>/dev/null),local)
 export GOTOOLCHAIN := auto
 endif
 # The revision is not stamped into programs: that fails where the checkout belongs to another user.
