@@ -78,7 +78,30 @@ func mapProbes() []probe {
 			})
 		}})
 	}
-	return append(all, keepAliveProbes()...)
+	return append(append(all, keepAliveProbes()...), togetherProbes()...)
+}
+
+// togetherProbes send a token whose time is up while the row is something else than good: only a row of the same grant
+// whose time is up as well makes that the reason.
+func togetherProbes() []probe {
+	late := func(name, row, why string) probe {
+		return probe{"token and row: " + name, func(w *world) error {
+			claims := tokencorpus.Ours(w.keys)
+			claims["exp"] = time.Now().Unix() - 1
+			token := tokencorpus.SignOurs(w.keys, claims)
+			return w.changed("grants", grantKey, func(string) string { return row }, func() error {
+				return w.refused(get(host, bearer(token)), why)
+			})
+		}}
+	}
+	return []probe{
+		late("both have ended", "1700000000:"+tokencorpus.GrantID, "grant_expired"),
+		late("another grant has ended", "1700000000:OTHER", "expired"),
+		late("another grant lives", "9999999999:OTHER", "expired"),
+		late("the grant lives", "9999999999:"+tokencorpus.GrantID, "expired"),
+		late("there is none", "", "expired"),
+		late("the row cannot be read", "soon:"+tokencorpus.GrantID, "bad_grant"),
+	}
 }
 
 // keepAliveProbes change a map between two requests of one connection.
