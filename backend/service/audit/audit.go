@@ -105,7 +105,7 @@ func (a *Auditor) UpdateRequestEvent(ctx context.Context, id int64, update *audi
 	if err := a.log.FinishAudit(ctx, id, raw); err != nil {
 		return fmt.Errorf("finish audit event %d: %w", id, err)
 	}
-	a.sinks.poke()
+	a.sinks.finished(id)
 	return nil
 }
 
@@ -115,8 +115,11 @@ const (
 	maxRead = 20_000
 )
 
+// window is a part of an answer: the events after the first skip of them, at most limit; 0 for all.
+type window struct{ skip, limit int64 }
+
 // readEvents reads the events in [start, end), oldest first; end nil is now.
-func (a *Auditor) readEvents(ctx context.Context, start time.Time, end *time.Time) ([]*auditv1.Event, error) {
+func (a *Auditor) readEvents(ctx context.Context, start time.Time, end *time.Time, w window) ([]*auditv1.Event, error) {
 	until := a.now().Add(time.Millisecond)
 	if end != nil {
 		until = *end
@@ -125,27 +128,34 @@ func (a *Auditor) readEvents(ctx context.Context, start time.Time, end *time.Tim
 	for after := int64(0); ; {
 		rows, err := a.log.ReadAudit(ctx, start, until, after, readBatch)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read audit events: %w", err)
 		}
 		for _, r := range rows {
+			after = r.ID
+			if w.skip > 0 {
+				w.skip--
+				continue
+			}
+			if len(events) == maxRead {
+				return nil, fmt.Errorf("more than %d audit events: ask for a shorter time", maxRead)
+			}
 			e, err := eventOf(r)
 			if err != nil {
 				return nil, err
 			}
-			events = append(events, e)
-			after = r.ID
+			if events = append(events, e); int64(len(events)) == w.limit {
+				return events, nil
+			}
 		}
 		if len(rows) < readBatch {
 			return events, nil
-		}
-		if len(events) >= maxRead {
-			return nil, fmt.Errorf("more than %d events: ask for a shorter time", maxRead)
 		}
 	}
 }
 
 // noOutcome is the status of an event whose call has not ended, or whose end was lost. Clutch's own default, zero, would
 // read as success.
+// codes.Unknown is what a client makes of an answer that it does not understand; no handler of ours answers it.
 const noOutcome = "no outcome was recorded: the call has not ended, or the gateway did"
 
 // eventOf puts a row's two halves together.
@@ -154,20 +164,20 @@ func eventOf(r store.AuditRow) (*auditv1.Event, error) {
 	if err := proto.Unmarshal(r.Request, request); err != nil {
 		return nil, fmt.Errorf("audit event %d: %w", r.ID, err)
 	}
-	if r.Response == nil {
-		request.Status = &status.Status{Code: int32(codes.Unknown), Message: noOutcome}
-	} else {
-		response := &auditv1.RequestEvent{}
-		if err := proto.Unmarshal(r.Response, response); err != nil {
-			return nil, fmt.Errorf("audit event %d: %w", r.ID, err)
-		}
-		request.Status = response.GetStatus()
-		request.ResponseMetadata = response.GetResponseMetadata()
-		request.Resources = append(request.GetResources(), response.GetResources()...)
+	response := &auditv1.RequestEvent{}
+	if err := proto.Unmarshal(r.Response, response); err != nil {
+		return nil, fmt.Errorf("audit event %d: %w", r.ID, err)
 	}
+	// Whatever status the call began with: only an answer's counts.
+	request.Status = response.GetStatus()
 	if request.Status == nil {
-		request.Status = &status.Status{}
+		request.Status = &status.Status{Code: int32(codes.Unknown), Message: noOutcome}
 	}
+	request.ResponseMetadata = response.GetResponseMetadata()
+	if request.ResponseMetadata == nil {
+		request.ResponseMetadata = &auditv1.ResponseMetadata{}
+	}
+	request.Resources = append(request.GetResources(), response.GetResources()...)
 	e := &auditv1.Event{
 		OccurredAt: timestamppb.New(r.At),
 		EventType:  &auditv1.Event_Event{Event: request},

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	apiv1 "github.com/lyft/clutch/backend/api/api/v1"
 	auditv1 "github.com/lyft/clutch/backend/api/audit/v1"
+	"github.com/lyft/clutch/backend/service/audit"
 
 	haproxyaccessv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/haproxyaccess/v1"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -49,6 +51,9 @@ func (s *GrantSink) Deliver(ctx context.Context, e store.Entry) error {
 		return err
 	}
 	id, err := s.writer.WriteRequestEvent(ctx, event)
+	if errors.Is(err, audit.ErrFailedFilters) {
+		return nil // Clutch's own auditor is configured not to keep it
+	}
 	if err != nil {
 		return fmt.Errorf("write audit event: %w", err)
 	}

@@ -17,7 +17,7 @@ var _ audit.Auditor = (*Auditor)(nil)
 
 // ReadEvents implements Clutch's Auditor.
 func (a *Auditor) ReadEvents(ctx context.Context, start time.Time, end *time.Time) ([]*auditv1.Event, error) {
-	return a.readEvents(ctx, start, end)
+	return a.readEvents(ctx, start, end, window{})
 }
 
 // setID does nothing: an event has no number yet.

@@ -124,7 +124,7 @@ func testListPaging(t *testing.T, h Harness) {
 
 	var got []string
 	var after *store.Cursor
-	for round := 0; ; round++ {
+	for round := range 100 {
 		page, err := s.List(t.Context(), store.Query{After: after, Limit: 3})
 		if err != nil {
 			t.Fatal(err)
