@@ -99,7 +99,8 @@ func Init(ctx context.Context, keys store.Keys, s *Sealer, now time.Time) (kid s
 	return k.KID, true, nil
 }
 
-// Published are the public keys that the nodes must verify by.
+// Published are the public keys that the nodes must verify by. It fails if one of them is not the key that its KID names:
+// nodes would verify by another key, or, since HAProxy does not report a broken key file, by none.
 func Published(ctx context.Context, keys store.Keys) ([]PublicKey, error) {
 	have, err := keys.Keys(ctx)
 	if err != nil {
@@ -108,6 +109,9 @@ func Published(ctx context.Context, keys store.Keys) ([]PublicKey, error) {
 	var published []PublicKey
 	for _, k := range have {
 		if k.State == Current {
+			if err := checkPublic(k); err != nil {
+				return nil, err
+			}
 			published = append(published, PublicKey{KID: k.KID, Alg: k.Alg, PEM: k.Public})
 		}
 	}
@@ -132,6 +136,22 @@ func open(s *Sealer, k store.Key) (*rsa.PrivateKey, error) {
 		return nil, fmt.Errorf("key %s: it is another key", k.KID)
 	}
 	return private, nil
+}
+
+// checkPublic checks that the public half is one PEM block with the key that the KID names.
+func checkPublic(k store.Key) error {
+	block, rest := pem.Decode(k.Public)
+	if block == nil || block.Type != "PUBLIC KEY" || len(rest) > 0 {
+		return fmt.Errorf("key %s: its public half is not one PEM block of a public key", k.KID)
+	}
+	public, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return fmt.Errorf("key %s: its public half is not a public key", k.KID)
+	}
+	if kid, err := Thumbprint(public); err != nil || kid != k.KID {
+		return fmt.Errorf("key %s: its public half is another key's", k.KID)
+	}
+	return nil
 }
 
 var errNoKey = errors.New("there is no current signing key")
