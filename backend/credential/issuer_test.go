@@ -320,7 +320,8 @@ func TestNoTokenWithoutACurrentKey(t *testing.T) {
 
 // A rotation counts at once: the keys are read for each token.
 func TestARotatedKeySignsNoMore(t *testing.T) {
-	keys := &memory{keys: slices.Clone(pair()[:])}
+	both := pair()
+	keys := &memory{keys: both[:]}
 	keys.keys[1].State = "next"
 	issuer := NewIssuer(keys, sealer(t, 1), issuerName, time.Minute)
 	kid := func() any {
