@@ -18,8 +18,8 @@ func TestI7AForgedLogStopsDelivery(t *testing.T) {
 		forge func(*fakeLog)
 		told  int64
 	}{
-		"an event changed":  {func(l *fakeLog) { l.entries[3].Event.Actor = "mallory@example.com" }, 3},
-		"the first changed": {func(l *fakeLog) { l.entries[0].Event.Comment = "x" }, 0},
+		"an event changed":  {func(l *fakeLog) { l.entries[3].Doc[20] ^= 1 }, 3},
+		"the first changed": {func(l *fakeLog) { l.entries[0].Doc[20] ^= 1 }, 0},
 		"a hash changed":    {func(l *fakeLog) { l.entries[2].Hash[0] ^= 1 }, 2},
 		"an event gone":     {func(l *fakeLog) { l.entries = slices.Delete(l.entries, 4, 5) }, 4},
 		"an event put in, all after it renumbered": {func(l *fakeLog) {
@@ -33,11 +33,11 @@ func TestI7AForgedLogStopsDelivery(t *testing.T) {
 			l.entries = slices.Delete(l.entries, 6, 7)
 			last := &l.entries[6]
 			l.entries = l.entries[:6]
-			last.Hash = l.hash(last.Revision, last.Event)
+			last.Hash = l.hash(last.Revision, last.Doc)
 			l.entries = append(l.entries, *last)
 		}, 6},
 		"two interchanged": {func(l *fakeLog) {
-			l.entries[1].Event, l.entries[2].Event = l.entries[2].Event, l.entries[1].Event
+			l.entries[1].Doc, l.entries[2].Doc = l.entries[2].Doc, l.entries[1].Doc
 		}, 1},
 	}
 	for name, test := range tests {

@@ -213,11 +213,7 @@ func (l *loop) verify(e store.Entry) error {
 	if e.Revision != l.position+1 {
 		return fmt.Errorf("%w: revision %d follows %d", ErrChain, e.Revision, l.position)
 	}
-	doc, err := store.EncodeEvent(e.Event)
-	if err != nil {
-		return err
-	}
-	if store.Chain(l.hash, e.Revision, doc) != e.Hash {
+	if store.Chain(l.hash, e.Revision, e.Doc) != e.Hash {
 		return fmt.Errorf("%w at revision %d", ErrChain, e.Revision)
 	}
 	return nil

@@ -41,18 +41,18 @@ func (l *fakeLog) grow(events int) {
 			Grant: grant.Grant{ID: fmt.Sprintf("g%d", revision), Subject: "alice@example.com", Version: 1},
 			Verb:  grant.Request, Actor: "alice@example.com", At: time.UnixMilli(1_900_000_000_000 + revision).UTC(),
 		}
-		l.entries = append(l.entries, store.Entry{Revision: revision, Event: e, Hash: l.hash(revision, e)})
+		doc, err := store.EncodeEvent(e)
+		if err != nil {
+			panic(err)
+		}
+		l.entries = append(l.entries, store.Entry{Revision: revision, Event: e, Doc: doc, Hash: l.hash(revision, doc)})
 	}
 }
 
-func (l *fakeLog) hash(revision int64, e grant.Event) [32]byte {
+func (l *fakeLog) hash(revision int64, doc []byte) [32]byte {
 	var previous [32]byte
 	if n := len(l.entries); n > 0 {
 		previous = l.entries[n-1].Hash
-	}
-	doc, err := store.EncodeEvent(e)
-	if err != nil {
-		panic(err)
 	}
 	return sha256.Sum256(append(previous[:], fmt.Sprintf("%d:%s", revision, doc)...))
 }

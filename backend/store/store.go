@@ -67,7 +67,9 @@ type Snapshot struct {
 type Entry struct {
 	Revision int64
 	Event    grant.Event
-	Hash     [32]byte
+	// Doc is the event as it is stored, which the hash is over: an older program's events verify after the form has grown.
+	Doc  []byte
+	Hash [32]byte
 }
 
 // Query filters and pages grants, newest request first. Empty fields do not filter.

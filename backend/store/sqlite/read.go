@@ -109,11 +109,11 @@ func (db *DB) Events(ctx context.Context, after int64, limit int) (entries []sto
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var e store.Entry
-		var doc, hash []byte
-		if err := rows.Scan(&e.Revision, &doc, &hash); err != nil {
+		var hash []byte
+		if err := rows.Scan(&e.Revision, &e.Doc, &hash); err != nil {
 			return nil, fmt.Errorf("read event: %w", err)
 		}
-		if e.Event, err = store.DecodeEvent(doc); err != nil {
+		if e.Event, err = store.DecodeEvent(e.Doc); err != nil {
 			return nil, err
 		}
 		copy(e.Hash[:], hash)

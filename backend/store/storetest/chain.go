@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"strconv"
@@ -20,7 +21,10 @@ func VerifyChain(entries []store.Entry) error {
 		if err != nil {
 			return err
 		}
-		input := append(append(append([]byte{}, previous...), strconv.Itoa(i+1)+":"...), doc...)
+		if !bytes.Equal(doc, e.Doc) {
+			return fmt.Errorf("the event of revision %d is another than its stored form", e.Revision)
+		}
+		input := append(append(append([]byte{}, previous...), strconv.Itoa(i+1)+":"...), e.Doc...)
 		sum := sha256.Sum256(input)
 		if sum != e.Hash {
 			return fmt.Errorf("the hash of revision %d is not that of what stands before it", e.Revision)
