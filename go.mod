@@ -10,6 +10,7 @@ require (
 	github.com/go-openapi/errors v0.22.8
 	github.com/go-openapi/strfmt v0.26.3
 	github.com/golang-migrate/migrate/v4 v4.15.1
+	github.com/golang/mock v1.6.0
 	github.com/google/go-cmp v0.7.0
 	github.com/google/renameio v1.0.1
 	github.com/google/uuid v1.6.0
@@ -104,7 +105,6 @@ require (
 	github.com/gogo/protobuf v1.3.2 // indirect
 	github.com/gogo/status v1.1.0 // indirect
 	github.com/golang/glog v1.2.1 // indirect
-	github.com/golang/mock v1.6.0 // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/google/go-github/v29 v29.0.3 // indirect
 	github.com/google/go-github/v37 v37.0.0 // indirect
@@ -202,6 +202,7 @@ replace github.com/envoyproxy/go-control-plane => github.com/envoyproxy/go-contr
 
 tool (
 	github.com/envoyproxy/protoc-gen-validate
+	github.com/golang/mock/mockgen
 	github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway
 	github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2
 	google.golang.org/grpc/cmd/protoc-gen-go-grpc

@@ -35,3 +35,8 @@ protoc --descriptor_set_in="$bin/clutch.binpb" -I. --include_source_info --inclu
   --descriptor_set_out="$bin/config.binpb" $(find api/config -name '*.proto' | sort)
 go run ./tools/docgen configuration "$bin/config.binpb" > "$out/docs/configuration.md"
 go run ./tools/docgen refusals > "$out/docs/refusals.md"
+
+# The mock of Clutch's auditor.
+mkdir -p "$out/backend/service/audit"
+go run github.com/golang/mock/mockgen -source backend/service/audit/grantsink.go \
+  -destination "$out/backend/service/audit/mock_test.go" -package audit -self_package github.com/haproxy-access/clutch-haproxy-access/backend/service/audit
