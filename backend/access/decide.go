@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
 )
 
 // Decision is what an approver says of a grant as it was shown.
@@ -36,12 +37,14 @@ func (s *Service) decide(
 	if err != nil {
 		return View{}, err
 	}
-	if ref, found, err := s.find(ctx, call); err != nil {
-		return View{}, err
-	} else if found {
-		return s.answer(ctx, ref)
-	}
-	r, err := s.visible(ctx, c, d.GrantID)
+	return s.once(ctx, call, func() (View, error) { return s.decideOnce(ctx, c, call, d, decide) })
+}
+
+func (s *Service) decideOnce(
+	ctx context.Context, c Caller, call call, d Decision,
+	decide func(Caller, grant.Grant, int, string) ([]grant.Event, error),
+) (View, error) {
+	r, err := s.decidable(ctx, c, d.GrantID)
 	if err != nil {
 		return View{}, err
 	}
@@ -58,6 +61,19 @@ func (s *Service) decide(
 		return View{}, advanceError(err)
 	}
 	return s.commit(ctx, call, events...)
+}
+
+// decidable reads a grant that the caller may see, or could see while it waited: who comes second is told that it is
+// decided, not that it never was there.
+func (s *Service) decidable(ctx context.Context, c Caller, id string) (store.Record, error) {
+	r, err := s.record(ctx, id)
+	if err != nil {
+		return store.Record{}, err
+	}
+	if !s.maySee(c, r.Grant) && !(c.Subject.IsPerson() && mayDecide(c, r.Grant)) {
+		return store.Record{}, noSuchGrant()
+	}
+	return r, nil
 }
 
 // approve adds the caller's approval, and opens the grant if it was the last one and its time has come.

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -106,17 +107,29 @@ func (s *Service) changeServers(
 	if err != nil {
 		return nil, err
 	}
-	if _, found, err := s.find(ctx, call); err != nil {
+	if err := s.claim(ctx, call); err != nil {
 		return nil, err
-	} else if !found {
-		if _, err := s.Grants.Commit(ctx, store.Change{Replay: call.replay("", s.Now())}); err != nil {
-			return nil, internal(err)
-		}
 	}
 	if err := change(p.Name); err != nil {
 		return nil, serverError(err)
 	}
 	return s.Fleet.Servers(ctx, p.Name), nil
+}
+
+// claim makes the key stand for this call alone.
+func (s *Service) claim(ctx context.Context, c call) error {
+	if _, found, err := s.find(ctx, c); err != nil || found {
+		return err
+	}
+	_, err := s.Grants.Commit(ctx, store.Change{Replay: c.replay("", s.Now())})
+	switch {
+	case errors.Is(err, store.ErrReplay): // by another call between our look-up and our commit: the same one, or not?
+		_, _, err = s.find(ctx, c)
+		return err
+	case err != nil:
+		return internal(err)
+	}
+	return nil
 }
 
 func (s *Service) mayReadFleet(c Caller) error {

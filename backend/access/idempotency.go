@@ -54,24 +54,33 @@ func (s *Service) find(ctx context.Context, c call) (ref string, found bool, err
 	return r.Ref, true, nil
 }
 
-// replayed answers a repeated call: the grant as it is now.
-func (s *Service) replayed(ctx context.Context, c call) (View, error) {
-	ref, found, err := s.find(ctx, c)
-	if err != nil {
+// once carries a call out unless it was already, and then answers with the grant as it is now. Of two calls with one key
+// at the same time, the later may find the earlier's work in its way: that is no conflict either.
+func (s *Service) once(ctx context.Context, c call, do func() (View, error)) (View, error) {
+	if ref, found, err := s.find(ctx, c); err != nil {
 		return View{}, err
+	} else if found {
+		return s.answer(ctx, ref)
 	}
-	if !found {
-		return View{}, internal(errors.New("the idempotency key is gone"))
+	v, err := do()
+	var refused *Error
+	if !errors.As(err, &refused) || refused.Code != Conflict {
+		return v, err
 	}
-	return s.answer(ctx, ref)
+	if ref, found, err := s.find(ctx, c); err == nil && found {
+		return s.answer(ctx, ref)
+	}
+	return View{}, err
 }
 
-// answer is the grant as it is now, waiting for the nodes as the first call did.
+// answer is the grant as it is now, waiting for the nodes as the first call did. They are told again: the first call may
+// have died between its commit and that.
 func (s *Service) answer(ctx context.Context, id string) (View, error) {
 	r, err := s.record(ctx, id)
 	if err != nil {
 		return View{}, err
 	}
+	s.Enforcer.Changed(r.Revision)
 	s.await(ctx, r)
 	return s.view(r), nil
 }

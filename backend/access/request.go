@@ -71,20 +71,31 @@ func (s *Service) Request(ctx context.Context, c Caller, ask Ask, key string) (V
 	if err != nil {
 		return View{}, err
 	}
-	if ref, found, err := s.find(ctx, call); err != nil {
-		return View{}, err
-	} else if found {
-		return s.answer(ctx, ref)
-	}
-	d := s.evaluate(ctx, c, p.Name, ask.Duration)
+	return s.once(ctx, call, func() (View, error) { return s.request(ctx, c, call, p.Name, ask) })
+}
+
+func (s *Service) request(ctx context.Context, c Caller, call call, p grant.Pool, ask Ask) (v View, err error) {
+	d := s.evaluate(ctx, c, p, ask.Duration)
 	if !d.Allowed {
-		return View{}, s.refuse(ctx, c, p.Name, ask, d)
+		return View{}, s.refuse(ctx, c, p, ask, d)
 	}
-	events, err := s.expireStale(ctx, c.Subject, p.Name)
+	for range requestTries {
+		if v, err = s.requestOnce(ctx, c, call, p, ask, d); !errors.Is(err, store.ErrConflict) {
+			break
+		}
+	}
+	return v, err
+}
+
+// requestTries bounds how often Request starts again when an earlier grant that has run out is ended under it.
+const requestTries = 3
+
+func (s *Service) requestOnce(ctx context.Context, c Caller, call call, p grant.Pool, ask Ask, d policy.Decision) (View, error) {
+	events, err := s.expireStale(ctx, c.Subject, p)
 	if err != nil {
 		return View{}, err
 	}
-	asked, err := s.ask(c, p.Name, ask, d)
+	asked, err := s.ask(c, p, ask, d)
 	if err != nil {
 		return View{}, err
 	}

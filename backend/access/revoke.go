@@ -28,18 +28,14 @@ func (s *Service) Revoke(ctx context.Context, c Caller, r Revocation, key string
 	if err != nil {
 		return View{}, err
 	}
-	if ref, found, err := s.find(ctx, call); err != nil {
-		return View{}, err
-	} else if found {
-		return s.answer(ctx, ref)
-	}
-	for range revokeTries {
-		var v View
-		if v, err = s.revokeOnce(ctx, c, call, r); !errors.Is(err, store.ErrConflict) {
-			return v, err
+	return s.once(ctx, call, func() (v View, err error) {
+		for range revokeTries {
+			if v, err = s.revokeOnce(ctx, c, call, r); !errors.Is(err, store.ErrConflict) {
+				break
+			}
 		}
-	}
-	return View{}, err
+		return v, err
+	})
 }
 
 func (s *Service) revokeOnce(ctx context.Context, c Caller, call call, r Revocation) (View, error) {

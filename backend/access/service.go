@@ -145,12 +145,13 @@ func (s *Service) commit(ctx context.Context, c call, events ...grant.Event) (Vi
 	switch {
 	case err == nil:
 	case errors.Is(err, store.ErrReplay):
-		// The same call was carried out between our look-up and our commit.
-		return s.replayed(ctx, c)
+		// The same call was carried out between our look-up and our commit: once finds it.
+		return View{}, &Error{Code: Conflict, Message: "this idempotency key was just used", GrantID: last.ID, cause: err}
 	case errors.As(err, &live):
 		return View{}, liveConflict(live.ID)
 	case errors.Is(err, store.ErrConflict):
-		return View{}, &Error{Code: Conflict, Message: "the grant has changed in between; read it again", GrantID: last.ID, cause: err}
+		return View{}, &Error{Code: Conflict, Message: "the grant has changed in between; read it again",
+			GrantID: events[0].Grant.ID, cause: err}
 	default:
 		return View{}, internal(err)
 	}
