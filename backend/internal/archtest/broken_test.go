@@ -162,6 +162,18 @@ func TestEachRuleOfFormCanBeBroken(t *testing.T) {
 	}
 }
 
+func TestTheLongestPatternCounts(t *testing.T) {
+	table := map[string][]string{"a/...": nil, "a/b/...": nil, "a/b/c": nil}
+	for dir, want := range map[string]string{
+		"a": "a/...", "a/x": "a/...", "a/b": "a/b/...", "a/b/x/y": "a/b/...", "a/b/c": "a/b/c", "a/b/c/d": "a/b/...",
+		"ab": "", "": "",
+	} {
+		if got, found := longest(table, dir); got != want || found != (want != "") {
+			t.Errorf("%q: %q, %v, want %q", dir, got, found, want)
+		}
+	}
+}
+
 func TestARowThatFitsNothingIsFound(t *testing.T) {
 	got := unused([]pkg{
 		with(code("tools/keys"), func(f *source) { f.clock = true }),

@@ -38,7 +38,7 @@ func check(all []pkg) []string {
 }
 
 func checkImports(p pkg) []string {
-	row, found := longest(p.dir)
+	row, found := longest(mayImport, p.dir)
 	if !found {
 		return []string{"it has no row in the table of imports"}
 	}
@@ -142,7 +142,7 @@ func checkFile(p pkg, f source) []string {
 func unused(all []pkg) []string {
 	var rows []string
 	for pattern := range mayImport {
-		if !slices.ContainsFunc(all, func(p pkg) bool { row, _ := longest(p.dir); return row == pattern }) {
+		if !slices.ContainsFunc(all, func(p pkg) bool { row, _ := longest(mayImport, p.dir); return row == pattern }) {
 			rows = append(rows, "no package for the row "+pattern)
 		}
 	}
@@ -157,15 +157,15 @@ func unused(all []pkg) []string {
 	return rows
 }
 
-// longest is the row of mayImport for a package.
-func longest(dir string) (row string, found bool) {
-	for pattern := range mayImport {
+// longest is the row of a table for a package.
+func longest(table map[string][]string, dir string) (row string, found bool) {
+	if _, exact := table[dir]; exact {
+		return dir, true
+	}
+	for pattern := range table {
 		if matches(pattern, dir) && (!found || len(pattern) > len(row)) {
 			row, found = pattern, true
 		}
-	}
-	if _, exact := mayImport[dir]; exact {
-		return dir, true
 	}
 	return row, found
 }

@@ -36,6 +36,7 @@ func close() {}
 
 type hidden struct{}
 
+// A comment for several types is one for none.
 type (
 	Grouped int
 )
@@ -64,7 +65,7 @@ type Reader interface {
 		t.Fatal(err)
 	}
 	want := source{
-		name: "p.go", comment: true, lines: 49, imports: []string{"fmt", "example.com/y"},
+		name: "p.go", comment: true, lines: 50, imports: []string{"fmt", "example.com/y"},
 		undocumented: []string{"Bare", "Alone", "Alone2", "Open", "Grouped", "Three", "Reader"},
 		interfaces:   map[string]int{"Reader": 3},
 	}
