@@ -17,9 +17,8 @@ type Clock struct {
 	interval time.Duration
 	failed   func(error)
 
-	stop chan struct{}
-	once sync.Once
-	done chan struct{}
+	started, stopped sync.Once
+	stop, done       chan struct{}
 }
 
 // sweepLimit is how many grants one pass takes; the next follows at once while there are more.
@@ -30,12 +29,13 @@ func NewClock(s *Service, interval time.Duration, failed func(error)) *Clock {
 	return &Clock{service: s, interval: interval, failed: failed, stop: make(chan struct{}), done: make(chan struct{})}
 }
 
-// Start runs the loop until Stop. Call it once.
-func (c *Clock) Start() { go c.run() }
+// Start runs the loop until Stop. A second call does nothing, nor does one after Stop.
+func (c *Clock) Start() { c.started.Do(func() { go c.run() }) }
 
-// Stop ends the loop and waits for it. It may be called twice, and only after Start.
+// Stop ends the loop and waits for it. It may be called twice, or without Start.
 func (c *Clock) Stop() {
-	c.once.Do(func() { close(c.stop) })
+	c.stopped.Do(func() { close(c.stop) })
+	c.started.Do(func() { close(c.done) }) // there is no loop, and there will be none
 	<-c.done
 }
 

@@ -60,6 +60,11 @@ func (s *Service) decideOnce(
 	if err != nil {
 		return View{}, advanceError(err)
 	}
+	if state := events[len(events)-1].Grant.State; state == grant.Approved || state == grant.Active {
+		if err := s.settle(ctx, r.Grant.Subject, r.Grant.Pool); err != nil {
+			return View{}, err
+		}
+	}
 	return s.commit(ctx, call, events...)
 }
 
@@ -70,7 +75,7 @@ func (s *Service) decidable(ctx context.Context, c Caller, id string) (store.Rec
 	if err != nil {
 		return store.Record{}, err
 	}
-	if !s.maySee(c, r.Grant) && !(c.Subject.IsPerson() && mayDecide(c, r.Grant)) {
+	if !s.maySee(c, r.Grant) && !mayDecide(c, r.Grant) {
 		return store.Record{}, noSuchGrant()
 	}
 	return r, nil
@@ -137,8 +142,12 @@ func stepFor(c Caller, g grant.Grant) (int, error) {
 	return 0, &Error{Code: Conflict, GrantID: g.ID, Message: "the grant does not wait for an approval of yours"}
 }
 
-// mayDecide reports whether any step of the grant names a group of the caller.
+// mayDecide reports whether the caller is a person and any step of the grant names a group of theirs. A service account
+// decides nothing, and so sees nothing for it, whatever its groups.
 func mayDecide(c Caller, g grant.Grant) bool {
+	if !c.Subject.IsPerson() {
+		return false
+	}
 	for _, step := range g.Steps {
 		if member(c.Groups, step.Groups) {
 			return true

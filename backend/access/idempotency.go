@@ -23,8 +23,12 @@ type call struct {
 	body   [32]byte
 }
 
-// newCall checks the key and hashes what is asked for.
+// newCall checks the caller's name and the key, and hashes what is asked for. What HAProxy could not tell apart, or a log
+// could not show, never gets to change anything.
 func newCall(c Caller, method, key string, body any) (call, error) {
+	if _, err := grant.ParseSubject(string(c.Subject)); err != nil {
+		return call{}, errorf(Invalid, "subject: %s", err)
+	}
 	if !keyPattern.MatchString(key) {
 		return call{}, errorf(Invalid, "idempotency_key: want 8 to 128 characters of A-Z, a-z, 0-9, . _ -")
 	}

@@ -15,10 +15,11 @@ const (
 	no       = access.Forbidden
 	unknown  = access.NotFound
 	conflict = access.Conflict
+	invalid  = access.Invalid
 )
 
-// Who sees and does what, written by hand: own grants the subject; pending ones also their possible approvers; all of
-// them auditors (read) and operators (revoke). A token goes to the subject alone.
+// Who sees and does what, written by hand: own grants the subject; pending ones also their possible approvers, who are
+// persons; all of them auditors (read) and operators (revoke). A token goes to the subject alone.
 func TestWhoMaySeeAndDoWhat(t *testing.T) {
 	callers := map[string]access.Caller{
 		"the subject": alice, "the subject as an approver": aliceSRE, "an approver": bob, "another approver": carol,
@@ -40,8 +41,8 @@ func TestWhoMaySeeAndDoWhat(t *testing.T) {
 				"a user without groups":      {unknown, unknown, unknown, unknown, unknown},
 				"an auditor":                 {ok, no, no, no, no},
 				"an operator":                {ok, no, no, ok, no},
-				"a service account in the approvers' group": {ok, no, no, no, no},
-				"nobody at all":                             {ok, no, no, no, no},
+				"a service account in the approvers' group": {unknown, unknown, unknown, unknown, unknown},
+				"nobody at all": {unknown, invalid, invalid, invalid, unknown},
 			},
 		},
 		"active in prod, approved by an approver": {
@@ -56,7 +57,7 @@ func TestWhoMaySeeAndDoWhat(t *testing.T) {
 				"an auditor":                 {ok, no, no, no, no},
 				"an operator":                {ok, no, no, ok, no},
 				"a service account in the approvers' group": {unknown, unknown, unknown, unknown, unknown},
-				"nobody at all":                             {unknown, unknown, unknown, unknown, unknown},
+				"nobody at all": {unknown, invalid, invalid, invalid, unknown},
 			},
 		},
 		"active in staging, where nobody approves": {
@@ -71,7 +72,7 @@ func TestWhoMaySeeAndDoWhat(t *testing.T) {
 				"an auditor":                 {ok, no, no, no, no},
 				"an operator":                {ok, no, no, ok, no},
 				"a service account in the approvers' group": {unknown, unknown, unknown, unknown, unknown},
-				"nobody at all":                             {unknown, unknown, unknown, unknown, unknown},
+				"nobody at all": {unknown, invalid, invalid, invalid, unknown},
 			},
 		},
 		"denied by an approver": {
@@ -179,14 +180,14 @@ func TestListsShowWhatOneMaySee(t *testing.T) {
 		all      []string
 		awaiting []string
 	}{
-		"alice":          {alice, []string{staging, pending}, nil},
-		"bob":            {bob, []string{bobs, pending}, []string{pending}},
-		"carol":          {carol, []string{bobs, pending}, []string{bobs, pending}},
-		"dave":           {dave, []string{daves}, nil},
-		"nobody":         {nobody, nil, nil},
-		"audrey":         {audrey, all, nil},
-		"oscar":          {oscar, all, nil},
-		"robot approves": {robot, []string{bobs, pending}, nil},
+		"alice":  {alice, []string{staging, pending}, nil},
+		"bob":    {bob, []string{bobs, pending}, []string{pending}},
+		"carol":  {carol, []string{bobs, pending}, []string{bobs, pending}},
+		"dave":   {dave, []string{daves}, nil},
+		"nobody": {nobody, nil, nil},
+		"audrey": {audrey, all, nil},
+		"oscar":  {oscar, all, nil},
+		"robot":  {robot, nil, nil}, // decides nothing, whatever its groups
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.equal("all", w.ids(c.caller, access.Filter{}), c.all)

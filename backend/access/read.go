@@ -43,29 +43,54 @@ func (s *Service) Get(ctx context.Context, c Caller, id string) (View, error) {
 	return s.view(r), nil
 }
 
-// List lists the grants that the caller may see. Error: Invalid.
+// maxReads bounds how many reads of the store one page may cost.
+const maxReads = 10
+
+// List lists the grants that the caller may see. A page may be short or empty and not be the last: only an empty Next says
+// that. Error: Invalid.
 func (s *Service) List(ctx context.Context, c Caller, f Filter) (Page, error) {
 	q, err := s.query(c, f)
 	if err != nil {
 		return Page{}, err
 	}
-	records, err := s.Grants.List(ctx, q)
-	if err != nil {
-		return Page{}, internal(err)
-	}
 	var page Page
-	if len(records) == q.Limit { // one more than was asked for: there is a next page
-		records = records[:q.Limit-1]
-		page.Next = pageToken(records[len(records)-1].Grant)
-	}
-	for _, r := range records {
-		// The query left out the caller's own requests by group only; who approved already is known here.
-		if f.AwaitingMe && !awaits(c, r.Grant) {
-			continue
+	for range maxReads {
+		full, err := s.fill(ctx, c, f, q, &page)
+		if err != nil {
+			return Page{}, err
 		}
-		page.Grants = append(page.Grants, s.view(r))
+		if full || page.Next == "" {
+			break
+		}
+		after, err := ParsePageToken(page.Next)
+		if err != nil {
+			return Page{}, internal(err)
+		}
+		q.After = &after
 	}
 	return page, nil
+}
+
+// fill adds what one read gives to the page and sets where the next goes on. The query knows groups; who asked and who
+// approved already is judged here, so that a read may give less than a page.
+func (s *Service) fill(ctx context.Context, c Caller, f Filter, q store.Query, page *Page) (full bool, err error) {
+	size := q.Limit
+	q.Limit++ // the one more says whether there is a next page
+	records, err := s.Grants.List(ctx, q)
+	if err != nil {
+		return false, internal(err)
+	}
+	page.Next = ""
+	for i, r := range records {
+		if i == size || len(page.Grants) == size {
+			page.Next = pageToken(records[i-1].Grant)
+			break
+		}
+		if !f.AwaitingMe || awaits(c, r.Grant) {
+			page.Grants = append(page.Grants, s.view(r))
+		}
+	}
+	return len(page.Grants) == size, nil
 }
 
 func (s *Service) query(c Caller, f Filter) (store.Query, error) {
@@ -76,7 +101,6 @@ func (s *Service) query(c Caller, f Filter) (store.Query, error) {
 	if q.Limit < 0 || q.Limit > MaxPage {
 		return q, errorf(Invalid, "page_size: want 1 to %d", MaxPage)
 	}
-	q.Limit++
 	if f.Subject != "" {
 		subject, err := grant.ParseSubject(f.Subject)
 		if err != nil {
@@ -91,11 +115,15 @@ func (s *Service) query(c Caller, f Filter) (store.Query, error) {
 		}
 		q.After = &after
 	}
+	var deciding []string // the groups in which the caller decides on requests: see mayDecide
+	if c.Subject.IsPerson() {
+		deciding = c.Groups
+	}
 	if !s.isAuditor(c) && !s.isOperator(c) {
-		q.Visible = &store.Visible{Viewer: c.Subject, Groups: c.Groups}
+		q.Visible = &store.Visible{Viewer: c.Subject, Groups: deciding}
 	}
 	if f.AwaitingMe {
-		q.AwaitingGroups = append([]string{}, c.Groups...)
+		q.AwaitingGroups = append([]string{}, deciding...)
 	}
 	return q, nil
 }

@@ -74,32 +74,19 @@ func (s *Service) Request(ctx context.Context, c Caller, ask Ask, key string) (V
 	return s.once(ctx, call, func() (View, error) { return s.request(ctx, c, call, p.Name, ask) })
 }
 
-func (s *Service) request(ctx context.Context, c Caller, call call, p grant.Pool, ask Ask) (v View, err error) {
+func (s *Service) request(ctx context.Context, c Caller, call call, p grant.Pool, ask Ask) (View, error) {
 	d := s.evaluate(ctx, c, p, ask.Duration)
 	if !d.Allowed {
 		return View{}, s.refuse(ctx, c, p, ask, d)
 	}
-	for range requestTries {
-		if v, err = s.requestOnce(ctx, c, call, p, ask, d); !errors.Is(err, store.ErrConflict) {
-			break
-		}
+	if err := s.settle(ctx, c.Subject, p); err != nil {
+		return View{}, err
 	}
-	return v, err
-}
-
-// requestTries bounds how often Request starts again when an earlier grant that has run out is ended under it.
-const requestTries = 3
-
-func (s *Service) requestOnce(ctx context.Context, c Caller, call call, p grant.Pool, ask Ask, d policy.Decision) (View, error) {
-	events, err := s.expireStale(ctx, c.Subject, p)
+	events, err := s.ask(c, p, ask, d)
 	if err != nil {
 		return View{}, err
 	}
-	asked, err := s.ask(c, p, ask, d)
-	if err != nil {
-		return View{}, err
-	}
-	return s.commit(ctx, call, append(events, asked...)...)
+	return s.commit(ctx, call, events...)
 }
 
 // ask makes the events of a new grant: up to active where nobody has to approve.
@@ -127,21 +114,30 @@ func (s *Service) ask(c Caller, p grant.Pool, ask Ask, d policy.Decision) ([]gra
 	return events, nil
 }
 
-// expireStale ends a grant that has run out but that the clock has not come round to, so that it does not stand in the
-// way of a new one. A live one is a conflict.
-func (s *Service) expireStale(ctx context.Context, subject grant.Subject, p grant.Pool) ([]grant.Event, error) {
+// settle ends a grant that has run out but that the clock has not come round to, so that it does not stand in the way of
+// a new one. A live one is a conflict; the store's own check decides where another call comes in between.
+func (s *Service) settle(ctx context.Context, subject grant.Subject, p grant.Pool) error {
 	r, err := s.Grants.LiveGrant(ctx, subject, p)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, nil
+		return nil
 	case err != nil:
-		return nil, internal(err)
+		return internal(err)
+	case !over(r.Grant, s.Now()):
+		return liveConflict(r.Grant.ID)
 	}
-	_, expired, err := grant.Advance(r.Grant, grant.Action{Verb: grant.Expire}, s.Now())
-	if err != nil {
-		return nil, liveConflict(r.Grant.ID)
+	if _, err := s.sweepOne(ctx, r.Grant); err != nil {
+		return internal(err)
 	}
-	return []grant.Event{expired}, nil
+	return nil
+}
+
+// over reports whether an approved or active grant has had its time.
+func over(g grant.Grant, now time.Time) bool {
+	if g.State == grant.Active {
+		return !now.Before(g.ExpiresAt)
+	}
+	return !now.Before(g.LapsesAt)
 }
 
 // refuse records what policy refused, and answers with its explanation. If it cannot be recorded, that is the answer.

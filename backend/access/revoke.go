@@ -67,7 +67,7 @@ func (s *Service) revocation(c Caller, g grant.Grant) (grant.Action, error) {
 		}
 	case s.isOperator(c):
 		a.Cause = grant.CauseOperator
-	case c.Subject.IsPerson() && (mayDecide(c, g) || member(c.Groups, s.Policy.Approvers(g.Pool))):
+	case mayDecide(c, g), c.Subject.IsPerson() && member(c.Groups, s.Policy.Approvers(g.Pool)):
 		a.Cause = grant.CauseApprover
 	case s.maySee(c, g):
 		return a, errorf(Forbidden, "only its subject, an approver of its pool or an operator ends a grant")

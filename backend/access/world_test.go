@@ -294,7 +294,8 @@ type broken struct {
 	store.Grants
 	mu     sync.Mutex
 	fails  string
-	before func(method string) // called before each call, for what happens at the same time
+	method string // before the next call of which do is done
+	do     func()
 }
 
 func (b *broken) set(fails string) {
@@ -303,12 +304,23 @@ func (b *broken) set(fails string) {
 	b.fails = fails
 }
 
+// meanwhile does something once, right before the next call of the method.
+func (b *broken) meanwhile(method string, do func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.method, b.do = method, do
+}
+
 func (b *broken) meet(method string) error {
 	b.mu.Lock()
-	before, fails := b.before, strings.Contains(b.fails, method)
+	var do func()
+	if method == b.method {
+		do, b.do, b.method = b.do, nil, ""
+	}
+	fails := strings.Contains(b.fails, method)
 	b.mu.Unlock()
-	if before != nil {
-		before(method)
+	if do != nil {
+		do()
 	}
 	if fails {
 		return errBroken
