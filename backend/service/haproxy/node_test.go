@@ -1,0 +1,129 @@
+package haproxy
+
+import (
+	"testing"
+	"time"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/dataplane"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/dataplane/dataplanetest"
+)
+
+// By hand: the node's header says 12:00:10, so its clock stood from :10 up to just before :11 at a moment between sending
+// and receiving. What lies inside is no difference; outside it is the least that it can be.
+func TestOffsetIsTheLeastThatTheNodesClockCanBeOff(t *testing.T) {
+	at := func(seconds float64) time.Time {
+		return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC).Add(time.Duration(seconds * float64(time.Second)))
+	}
+	for name, c := range map[string]struct {
+		sent, received float64
+		want           time.Duration
+	}{
+		"the same second":                {10.2, 10.3, 0},
+		"sent just before it":            {9.9, 10.1, 0},
+		"its last moment":                {10.999, 10.9995, 0},
+		"sent as it ended":               {11, 11.2, 0},
+		"behind by a little":             {11.25, 11.5, -250 * time.Millisecond},
+		"behind by two seconds":          {13, 13.1, -2 * time.Second},
+		"behind, and a slow call":        {13, 18, -2 * time.Second},
+		"ahead by a little":              {9.25, 9.5, 500 * time.Millisecond},
+		"ahead by two seconds":           {7.9, 8, 2 * time.Second},
+		"ahead, and a slow call":         {3, 8, 2 * time.Second},
+		"a slow call explains it all":    {5, 15, 0},
+		"received as the second began":   {9.5, 10, 0},
+		"a day ahead of us":              {10 - 86400, 10 - 86400, 24 * time.Hour},
+		"a day and a second behind ours": {86411, 86412, -24 * time.Hour},
+	} {
+		got := offset(dataplane.Clock{Sent: at(c.sent), Received: at(c.received), Date: at(10)})
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestWorkerReportsANodeWhoseClockIsOff(t *testing.T) {
+	api := dataplanetest.New(t)
+	n := node{api.Client(t)}
+	for _, skew := range []time.Duration{0, time.Hour, -time.Hour} {
+		api.Skew(skew)
+		w, err := n.Worker(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Never more than it is; less by the whole second and by the time of the call.
+		if off := w.Offset.Abs(); off > skew.Abs() || off < skew.Abs()-time.Minute || w.Offset < 0 != (skew < 0) {
+			t.Errorf("clock off by %s: reported %s", skew, w.Offset)
+		}
+		if w.PID != api.PID() || w.Version != "2.6.12-1" {
+			t.Errorf("worker %+v", w)
+		}
+	}
+}
+
+// Only HAProxy's word that the key is not there counts as removed: an answer of something before it does not (I2).
+func TestI2OnlyANodesOwnWordCountsAsRemoved(t *testing.T) {
+	api := dataplanetest.New(t, "grants.map")
+	n := node{api.Client(t)}
+	row := desired.Row{Key: "alice@example.com|prod/db", Value: "1700000000:g1"}
+	if err := n.Add(t.Context(), desired.Grants, row); err != nil {
+		t.Fatal(err)
+	}
+	removal := func(f dataplanetest.Fault) func(dataplanetest.Call) dataplanetest.Fault {
+		return func(c dataplanetest.Call) dataplanetest.Fault {
+			if c.Method == "DELETE" {
+				return f
+			}
+			return dataplanetest.None
+		}
+	}
+	for _, f := range []dataplanetest.Fault{
+		dataplanetest.Empty404, dataplanetest.Status500, dataplanetest.Status503, dataplanetest.Status401,
+		dataplanetest.Refuse, dataplanetest.Redirect,
+	} {
+		api.SetFault(removal(f))
+		if err := n.Remove(t.Context(), desired.Grants, row.Key); err == nil {
+			t.Errorf("fault %d: the row counts as removed", f)
+		}
+	}
+	api.SetFault(nil)
+	for range 2 { // it is there, and then it is not
+		if err := n.Remove(t.Context(), desired.Grants, row.Key); err != nil {
+			t.Error(err)
+		}
+	}
+	if rows := api.Memory("grants.map"); len(rows) != 0 {
+		t.Errorf("rows %v", rows)
+	}
+	api.SetDown(true)
+	if err := n.Remove(t.Context(), desired.Grants, row.Key); err == nil {
+		t.Error("HAProxy is down and the row counts as removed")
+	}
+}
+
+func TestNodeWritesAndReadsRowsAndFiles(t *testing.T) {
+	api := dataplanetest.New(t, "grants.map")
+	var n reconcile.Node = node{api.Client(t)}
+	row := desired.Row{Key: "alice@example.com|prod/db", Value: "1700000000:g1"}
+	if err := n.Add(t.Context(), desired.Grants, row); err != nil {
+		t.Fatal(err)
+	}
+	row.Value = "1700000900:g1"
+	if err := n.Set(t.Context(), desired.Grants, row); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := n.Rows(t.Context(), desired.Grants)
+	if err != nil || len(rows) != 1 || rows[0] != row {
+		t.Errorf("rows %v, %v", rows, err)
+	}
+	text := row.Key + " " + row.Value + "\n"
+	if err := n.WriteFile(t.Context(), desired.Grants, []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := n.File(t.Context(), desired.Grants); err != nil || string(got) != text || api.File("grants.map") != text {
+		t.Errorf("file %q, %v", got, err)
+	}
+	if _, err := n.Rows(t.Context(), desired.Hosts); err == nil {
+		t.Error("a map that the node does not have was read")
+	}
+}
