@@ -22,7 +22,7 @@ const serviceTokenPrefix = "service:"
 // callerFromContext is who calls, out of the claims that Clutch's authn middleware has verified.
 func callerFromContext(ctx context.Context) (access.Caller, error) {
 	claims, err := authn.ClaimsFromContext(ctx)
-	if err != nil || claims.StandardClaims == nil {
+	if err != nil || claims == nil || claims.StandardClaims == nil {
 		return access.Caller{}, status.Error(codes.Unauthenticated, "log in first")
 	}
 	subject, err := subjectOf(claims.Issuer, claims.Subject)

@@ -100,8 +100,8 @@ func filterOf(req *haproxyaccessv1.ListGrantsRequest) (access.Filter, error) {
 		AwaitingMe: req.GetAwaitingMyApproval(), PageSize: int(req.GetPageSize()), PageToken: req.GetPageToken(),
 	}
 	for _, s := range req.GetStates() {
-		if s == haproxyaccessv1.Grant_UNSPECIFIED {
-			return f, status.Error(codes.InvalidArgument, "states: UNSPECIFIED is no state")
+		if _, known := haproxyaccessv1.Grant_State_name[int32(s)]; !known || s == haproxyaccessv1.Grant_UNSPECIFIED {
+			return f, status.Errorf(codes.InvalidArgument, "states: %s is no state", s)
 		}
 		f.States = append(f.States, stateOf(s))
 	}
