@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -34,22 +36,25 @@ type message interface {
 }
 
 // Read reads and checks the file: ${VAR} is expanded, an unknown or missing field is an error that names it, and the
-// three services must be there. Relative paths in it stay as they are: they are the gateway's.
+// three services must be there, once. Relative paths in it stay as they are: they are the gateway's.
 func Read(path string) (Config, error) {
 	config := Config{Fleet: &haproxyv1.Config{}, Access: &accessv1.Config{}, Store: &storev1.Config{}}
-	want := map[string]message{
-		"clutch.service.haproxy":             config.Fleet,
-		"clutch.service.haproxyaccess":       config.Access,
-		"clutch.service.haproxyaccess.store": config.Store,
+	r := reader{
+		want: map[string]message{
+			"clutch.service.haproxy":             config.Fleet,
+			"clutch.service.haproxyaccess":       config.Access,
+			"clutch.service.haproxyaccess.store": config.Store,
+		},
+		found: map[string]bool{}, seen: map[string]bool{},
 	}
-	if err := read(path, want, map[string]bool{}); err != nil {
+	if err := r.read(path); err != nil {
 		return Config{}, err
 	}
 	var errs []error
-	for name, m := range want {
-		if proto.Size(m) == 0 {
+	for _, name := range slices.Sorted(maps.Keys(r.want)) {
+		if !r.found[name] {
 			errs = append(errs, fmt.Errorf("%s: services: %s is not configured", path, name))
-		} else if err := m.Validate(); err != nil {
+		} else if err := r.want[name].Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %s: %w", path, name, err))
 		}
 	}
@@ -57,6 +62,13 @@ func Read(path string) (Config, error) {
 		return Config{}, errors.Join(errs...)
 	}
 	return config, nil
+}
+
+// reader reads a file and those that it extends.
+type reader struct {
+	want  map[string]message // by the service's name
+	found map[string]bool    // services
+	seen  map[string]bool    // files
 }
 
 // file is the part of a gateway's configuration that is read here.
@@ -68,12 +80,12 @@ type file struct {
 	} `yaml:"services"`
 }
 
-func read(path string, want map[string]message, seen map[string]bool) error {
+func (r reader) read(path string) error {
 	path = filepath.Clean(path)
-	if seen[path] {
+	if r.seen[path] {
 		return nil
 	}
-	seen[path] = true
+	r.seen[path] = true
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
@@ -83,15 +95,20 @@ func read(path string, want map[string]message, seen map[string]bool) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	for _, other := range f.Extends {
-		if err := read(filepath.Join(filepath.Dir(path), other), want, seen); err != nil {
+		if err := r.read(filepath.Join(filepath.Dir(path), other)); err != nil {
 			return err
 		}
 	}
 	for i, s := range f.Services {
-		m, ours := want[s.Name]
+		m, ours := r.want[s.Name]
 		if !ours {
 			continue
 		}
+		if r.found[s.Name] {
+			// Clutch refuses it too: which of the two would count?
+			return fmt.Errorf("%s: services[%d] (%s): it is configured twice", path, i, s.Name)
+		}
+		r.found[s.Name] = true
 		if err := decode(s.TypedConfig, m); err != nil {
 			return fmt.Errorf("%s: services[%d] (%s): %w", path, i, s.Name, err)
 		}
@@ -117,8 +134,9 @@ func decode(typed map[string]any, m message) error {
 	return nil
 }
 
-// expand replaces environment variables as Clutch does: $$ stands for a dollar sign.
+// expand replaces environment variables and brackets as Clutch does: $$ stands for a dollar sign, [[ and ]] for {{ and }}.
 func expand(text string) string {
 	const dollar = "\x00"
-	return strings.ReplaceAll(os.ExpandEnv(strings.ReplaceAll(text, "$$", dollar)), dollar, "$")
+	text = strings.NewReplacer("$$", dollar, "[[", "{{", "]]", "}}").Replace(text)
+	return strings.ReplaceAll(os.ExpandEnv(text), dollar, "$")
 }
