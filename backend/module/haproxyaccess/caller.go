@@ -2,6 +2,7 @@ package haproxyaccess
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -32,13 +33,17 @@ func callerFromContext(ctx context.Context) (access.Caller, error) {
 	return access.Caller{Subject: subject, Groups: groupsOf(claims.Groups)}, nil
 }
 
+// subjectOf makes a service out of Clutch's own tokens and nothing else: whoever could get one issued must not become a
+// person by it.
 func subjectOf(issuer, name string) (grant.Subject, error) {
-	if issuer == clutchIssuer {
-		if service, ok := strings.CutPrefix(name, serviceTokenPrefix); ok {
-			return grant.Service(service)
-		}
+	if issuer != clutchIssuer {
+		return grant.Person(name)
 	}
-	return grant.Person(name)
+	service, ok := strings.CutPrefix(name, serviceTokenPrefix)
+	if !ok {
+		return "", fmt.Errorf("%w: Clutch's own tokens are for services only", grant.ErrSubject)
+	}
+	return grant.Service(service)
 }
 
 // groupsOf drops the empty name that Clutch gives to everybody by default.

@@ -26,8 +26,8 @@ func TestTheCallerIsWhoTheLoginProved(t *testing.T) {
 		{"in any letter case", idp, "Alice.Smith@EXAMPLE.com", "alice.smith@example.com"},
 		{"a service token of Clutch", "clutch", "service:deploy-bot", "service:deploy-bot"},
 		{"its letter case", "clutch", "service:Deploy-Bot", "service:deploy-bot"},
-		{"a person by Clutch", "clutch", "alice@example.com", "alice@example.com"},
 
+		{"a person by Clutch", "clutch", "alice@example.com", ""},
 		{"a service by an identity provider", idp, "service:deploy-bot", ""},
 		{"an agent by an identity provider", idp, "agent:triage", ""},
 		{"a service by nobody", "", "service:deploy-bot", ""},
