@@ -85,8 +85,12 @@ func TestAListOfWhatAwaitsMeDoesNotEndBeforeItsEnd(t *testing.T) {
 				return bob.Subject
 			})
 			want := slices.DeleteFunc(all, func(id string) bool { return !strings.HasSuffix(id, "3") })
-			got, _ := w.pages(bob, access.Filter{PageSize: size, AwaitingMe: true}, func() {})
+			got, pages := w.pages(bob, access.Filter{PageSize: size, AwaitingMe: true}, func() {})
 			w.equal("awaiting bob", got, want)
+			// 4 of 40 are left: pages fill up, so that there are few more of them than that takes.
+			if most := 4/size + 2; pages > most {
+				t.Errorf("%d pages, want at most %d", pages, most)
+			}
 		})
 	}
 }
@@ -126,6 +130,11 @@ func FuzzParsePageToken(f *testing.F) {
 		}
 		if c.ID == "" || len(c.ID) > 64 || c.RequestedAt.IsZero() {
 			t.Errorf("cursor %v", c)
+		}
+		// What parses is a position: written again, it is the same one.
+		again, err := access.ParsePageToken(access.PageToken(grant.Grant{ID: c.ID, RequestedAt: c.RequestedAt}))
+		if err != nil || again.ID != c.ID || !again.RequestedAt.Equal(c.RequestedAt) {
+			t.Errorf("%v is %v when it is written again, %v", c, again, err)
 		}
 	})
 }

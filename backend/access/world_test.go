@@ -133,7 +133,7 @@ func (f *fleet) did(call string) error {
 
 // world is a service over a real store.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	db       *sqlite.DB
 	broken   *broken
 	enforcer *enforcer
@@ -149,7 +149,7 @@ type world struct {
 // begin is when each test begins.
 var begin = time.Date(2026, 1, 2, 3, 4, 5, 600_000_000, time.UTC)
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"))
 	if err != nil {

@@ -1,0 +1,4 @@
+package access
+
+// PageToken is what ParsePageToken reads.
+var PageToken = pageToken
