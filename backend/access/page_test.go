@@ -87,6 +87,9 @@ func TestAListOfWhatAwaitsMeDoesNotEndBeforeItsEnd(t *testing.T) {
 			want := slices.DeleteFunc(all, func(id string) bool { return !strings.HasSuffix(id, "3") })
 			got, pages := w.pages(bob, access.Filter{PageSize: size, AwaitingMe: true}, func() {})
 			w.equal("awaiting bob", got, want)
+			first, err := w.service.List(t.Context(), bob, access.Filter{PageSize: size, AwaitingMe: true})
+			w.equal("code", code(err), ok)
+			w.equal("the first page is full", len(first.Grants), min(size, len(want)))
 			// 4 of 40 are left: pages fill up, so that there are few more of them than that takes.
 			if most := 4/size + 2; pages > most {
 				t.Errorf("%d pages, want at most %d", pages, most)

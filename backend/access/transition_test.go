@@ -161,6 +161,15 @@ func TestI6OfRacingDecisionsExactlyOneWins(t *testing.T) {
 	w.equal("told too early", w.enforcer.early, []string(nil))
 }
 
+func TestADecisionThatLosesItsRaceNamesTheGrant(t *testing.T) {
+	w := newWorld(t)
+	v := w.request(alice, "prod", "db")
+	w.broken.meanwhile("Commit", func() { w.approve(v) })
+	_, err := w.service.Deny(t.Context(), carol, access.Decision{GrantID: v.Grant.ID, Etag: v.Etag}, w.key())
+	w.names(err, access.Conflict, v.Grant.ID)
+	w.equal("state", w.stored(v.Grant.ID).State, grant.Active)
+}
+
 // A revocation does not lose to an approval that comes in between.
 func TestARevocationWinsAgainstAnApproval(t *testing.T) {
 	w := newWorld(t)
