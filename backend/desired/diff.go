@@ -6,8 +6,9 @@ type Changes struct {
 	Remove []string // keys that must not be there, or are there more than once
 	Set    []Row    // keys whose value is another
 	Add    []Row    // keys that are missing, once Remove is done
-	// Stuck are foreign keys that nobody can remove: what they are made of cannot be sent to the runtime API. No request can
-	// match them, since HAProxy looks up names of the safe alphabet only; the next reload drops them.
+	// Stuck are foreign keys that nobody can remove: what they are made of cannot be sent to the runtime API. The next reload
+	// drops them. Until then no subject, pool or host can match one, since those have the safe alphabet only; a token's kid
+	// can, but leads to no other key than those that HAProxy has loaded, which are the published ones.
 	Stuck []string
 }
 
@@ -31,7 +32,7 @@ func Diff(want Table, have []Row) Changes {
 	for _, r := range have {
 		_, wanted := want[r.Key]
 		if n := count[r.Key]; n > 0 && (!wanted || n > 1) {
-			if !safe.MatchString(r.Key) {
+			if !canSend(r.Key) {
 				c.Stuck, count[r.Key] = append(c.Stuck, r.Key), 0
 				continue
 			}

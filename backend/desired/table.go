@@ -33,6 +33,9 @@ type State map[Map]Table
 // a map file reads otherwise. The longest key has 128 + 1 + 31 + 1 + 63 = 224 bytes.
 var safe = regexp.MustCompile(`\A[A-Za-z0-9._:@+|/-]{1,256}\z`)
 
+// canSend reports whether a key or a value may reach a node. "." and ".." are segments of a path, not keys.
+func canSend(s string) bool { return safe.MatchString(s) && s != "." && s != ".." }
+
 // Rows are the table's rows, sorted by key.
 func (t Table) Rows() []Row {
 	rows := make([]Row, 0, len(t))
@@ -58,7 +61,7 @@ func (t Table) Text() []byte {
 // Check reports the first row that must not reach a node.
 func (t Table) Check() error {
 	for _, r := range t.Rows() {
-		if !safe.MatchString(r.Key) || !safe.MatchString(r.Value) {
+		if !canSend(r.Key) || !canSend(r.Value) {
 			return fmt.Errorf("row with the key %q cannot be put into a map", r.Key)
 		}
 	}

@@ -171,7 +171,56 @@ func TestAfterARestartOfTheGatewayNothingIsClaimedTooEarly(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		w.equal("enforced by the lease", w.ended("prod", revision, begin.Add(time.Hour)).Enforced, 1)
+		// What lease the process before gave, and of which settings, only the node could tell.
+		w.equal("never read", w.ended("prod", revision, begin.Add(time.Hour)).Enforced, 0)
+		w.node.configure(func(h *haproxy) { h.down = false })
+		time.Sleep(6 * time.Second) // the longest backoff
+		w.equal("read", w.ended("prod", revision, begin.Add(time.Hour)).Enforced, 1)
+	})
+}
+
+// The node still has the lease of other settings: one without an end, which a process before had given.
+func TestI2LongerLeaseOfOtherSettingsIsNotForgotten(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.source.give(alice("g1", "prod"))
+		w.node.edit(func(running *process, files map[desired.Map][]byte) {
+			running.maps[desired.Leases] = []desired.Row{{Key: "prod", Value: desired.LeaseOff}}
+			files[desired.Leases] = []byte("prod " + desired.LeaseOff + "\n")
+		})
+		w.node.reload() // an older worker has it as well
+		w.start()
+		revision := w.source.end("g1")
+		w.node.configure(func(h *haproxy) { h.down = true })
+		time.Sleep(time.Minute)
+		w.equal("enforced", w.ended("prod", revision, begin.Add(time.Hour)).Enforced, 0)
+	})
+}
+
+// A reload was under way while a row was removed: its worker had read the files before, and takes over after everything
+// was verified on the worker before it. What was said is taken back, and the row goes again.
+func TestI2ReloadUnderWayTakesBackWhatWasReported(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.source.give(alice("g1", "staging"))
+		w.start()
+		w.mustPass()
+		stale := map[desired.Map][]byte{}
+		w.node.edit(func(_ *process, files map[desired.Map][]byte) {
+			for m, text := range files {
+				stale[m] = text
+			}
+		})
+		revision := w.source.end("g1")
+		w.mustPass()
+		w.equal("reported", w.ended("staging", revision, begin.Add(time.Hour)).Enforced, 1)
+
+		began := time.Now().Add(-time.Second)
+		w.node.takeOver(stale)
+		w.node.configure(func(h *haproxy) { h.running.started = began })
+		w.mustPass()
+		w.equal("memory", w.node.rows(desired.Grants), []string{})
+		w.equal("taken back", w.ended("staging", revision, begin.Add(time.Hour)).Enforced, 0)
+		time.Sleep(time.Minute)
+		w.equal("reported again", w.ended("staging", revision, begin.Add(time.Hour)).Enforced, 1)
 	})
 }
 

@@ -134,7 +134,7 @@ func (q Question) holds(s Status, e EnvironmentStatus, now time.Time) bool {
 	case !q.Expires.IsZero() && !now.Before(q.Expires):
 		return true
 	}
-	return e.Lease > 0 && !now.Before(e.LeaseUntil)
+	return e.Lease > 0 && e.Read && !now.Before(e.LeaseUntil)
 }
 
 // Await returns when every node of the environment has taken the revision in or has failed in a pass that began after

@@ -67,7 +67,7 @@ func newLoop(t Target, s Source, o Observer, timing Timing, now func() time.Time
 	return &loop{
 		target: t, source: s, observer: o, timing: timing, now: now,
 		poke: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-		state: newState(t, now(), changed),
+		state: newState(t, changed),
 	}
 }
 

@@ -43,8 +43,9 @@ type pass struct {
 	now    func() time.Time
 	// before is what the last pass left there; nil if that is not known.
 	before desired.State
-	// leasing is told the leases before they are written: from then on the node may hold them, however the pass ends.
-	leasing func(desired.Table)
+	// leasing is told the leases that were found, and those to be written before they are: from then on the node may hold
+	// them, however the pass ends.
+	leasing func(found, given desired.Table)
 	result  Result
 }
 
@@ -162,9 +163,15 @@ func (p *pass) lease(ctx context.Context, first Worker) error {
 	if err != nil {
 		return fmt.Errorf("read rows: %w", err)
 	}
-	want := p.leases(rows, worker)
+	have := desired.Table{}
+	for _, r := range rows {
+		if _, there := have[r.Key]; !there {
+			have[r.Key] = r.Value
+		}
+	}
+	want := p.leases(have, worker)
 	p.result.Leases = want
-	p.leasing(want)
+	p.leasing(have, want)
 	if err := p.converge(ctx, desired.Leases, want); err != nil {
 		return err
 	}
@@ -186,16 +193,10 @@ func (p *pass) same(ctx context.Context, before Worker) (Worker, error) {
 
 // leases are the values that the node must hold, given those that it has. A node whose clock is behind by more than the
 // bound would keep rows open for too long: it gets none.
-func (p *pass) leases(rows []desired.Row, w Worker) desired.Table {
+func (p *pass) leases(have desired.Table, w Worker) desired.Table {
 	want := desired.Table{}
 	if w.Offset < -p.target.ClockBound {
 		return want
-	}
-	have := map[string]string{}
-	for _, r := range rows {
-		if _, there := have[r.Key]; !there {
-			have[r.Key] = r.Value
-		}
 	}
 	for _, e := range p.target.Environments {
 		if e.Lease == 0 {
