@@ -3,8 +3,10 @@ package access
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
 )
 
@@ -61,11 +63,30 @@ func (s *Service) decideOnce(
 		return View{}, advanceError(err)
 	}
 	if state := events[len(events)-1].Grant.State; state == grant.Approved || state == grant.Active {
+		if err := s.checkPolicy(ctx, r.Grant); err != nil {
+			return View{}, err
+		}
 		if err := s.settle(ctx, r.Grant.Subject, r.Grant.Pool); err != nil {
 			return View{}, err
 		}
 	}
 	return s.commit(ctx, call, events...)
+}
+
+// checkPolicy asks policy again before a grant opens: what was asked for under another one, which allowed it or left it to
+// other approvers, is not given by it any more.
+func (s *Service) checkPolicy(ctx context.Context, g grant.Grant) error {
+	d := s.Policy.Evaluate(ctx, policy.Request{
+		Subject: g.Subject, Owner: g.Owner, Groups: g.Groups, Pool: g.Pool, Duration: g.Duration, At: s.Now(),
+	})
+	same := slices.EqualFunc(d.Steps, g.Steps, func(a, b grant.Step) bool {
+		return a.Count == b.Count && slices.Equal(a.Groups, b.Groups)
+	})
+	if !d.Allowed || !same {
+		return &Error{Code: Conflict, GrantID: g.ID,
+			Message: "policy has changed since the request; it must be made again: " + d.Explanation}
+	}
+	return nil
 }
 
 // decidable reads a grant that the caller may see, or could see while it waited: who comes second is told that it is

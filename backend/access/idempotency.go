@@ -84,7 +84,9 @@ func (s *Service) answer(ctx context.Context, id string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	s.Enforcer.Changed(r.Revision)
+	if e := s.Enforcer.Enforcement(r); e.NodesEnforced < e.NodesTotal || e.NodesTotal == 0 {
+		s.Enforcer.Changed(r.Revision)
+	}
 	s.await(ctx, r)
 	return s.view(r), nil
 }

@@ -194,7 +194,7 @@ func TestAKeyThatAnotherBodyTakesAtTheSameTimeIsAConflict(t *testing.T) {
 // The caller has gone when the change was committed: the nodes were told, and the same call again answers with it.
 func TestACallWhoseCallerHasGoneCanBeRepeated(t *testing.T) {
 	w := newWorld(t)
-	w.enforcer.hang = true
+	w.enforcer.hang, w.enforcer.enforced = true, 0
 	ctx, cancel := context.WithCancel(t.Context())
 	w.broken.Grants = commitThen{w.db, cancel}
 	v, err := w.service.Request(ctx, alice, ask("staging", "db"), "key-gone-1")

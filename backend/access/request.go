@@ -82,11 +82,33 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p grant.Pool
 	if err := s.settle(ctx, c.Subject, p); err != nil {
 		return View{}, err
 	}
+	if err := s.checkWaiting(ctx, c, d); err != nil {
+		return View{}, err
+	}
 	events, err := s.ask(c, p, ask, d)
 	if err != nil {
 		return View{}, err
 	}
 	return s.commit(ctx, call, events...)
+}
+
+// MaxWaiting is how many requests of a subject may wait for approval at a time: nobody buries the approvers.
+const MaxWaiting = 100
+
+func (s *Service) checkWaiting(ctx context.Context, c Caller, d policy.Decision) error {
+	if len(d.Steps) == 0 {
+		return nil
+	}
+	waiting, err := s.Grants.List(ctx, store.Query{
+		Subject: c.Subject, States: []grant.State{grant.Pending}, Limit: MaxWaiting,
+	})
+	switch {
+	case err != nil:
+		return internal(err)
+	case len(waiting) == MaxWaiting:
+		return errorf(Conflict, "%d requests of yours wait for approval; cancel one of them first", MaxWaiting)
+	}
+	return nil
 }
 
 // ask makes the events of a new grant: up to active where nobody has to approve.
@@ -168,7 +190,8 @@ func checkAsk(a Ask) error {
 	return checkText("reason", a.Reason)
 }
 
-// checkText refuses what would garble a log or a page: control characters but tab and newline, and broken UTF-8.
+// checkText refuses what would garble a log or a page, or read as something else than it is: control characters but tab
+// and newline, invisible and direction-changing ones, other line ends, and broken UTF-8.
 func checkText(field, text string) error {
 	if len(text) > MaxText {
 		return errorf(Invalid, "%s: at most %d bytes", field, MaxText)
@@ -177,7 +200,7 @@ func checkText(field, text string) error {
 		return errorf(Invalid, "%s: not UTF-8", field)
 	}
 	for _, r := range text {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+		if r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
 			return errorf(Invalid, "%s: has a control character", field)
 		}
 	}
