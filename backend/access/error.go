@@ -46,10 +46,16 @@ func noSuchGrant() *Error { return errorf(NotFound, "no such grant") }
 // ErrServerExists is what a Fleet answers where a server of that name is there with another address.
 var ErrServerExists = errors.New("a server of this name has another address")
 
+// ErrServerAddress is what a Fleet answers where no server of the pool may have that address.
+var ErrServerAddress = errors.New("no server of this pool may have this address")
+
 // serverError is the caller's error for a failure of the Fleet. Its text names nodes and causes and holds no secret.
 func serverError(err error) error {
 	if errors.Is(err, ErrServerExists) {
 		return &Error{Code: Conflict, Message: err.Error(), cause: err}
+	}
+	if errors.Is(err, ErrServerAddress) {
+		return &Error{Code: Forbidden, Message: err.Error(), cause: err}
 	}
 	return &Error{Code: Unavailable, Message: err.Error(), cause: err}
 }

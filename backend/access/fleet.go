@@ -51,7 +51,8 @@ type Fleet interface {
 	// Servers lists the servers of the pool's backend on every node; a node that does not answer has an Error.
 	Servers(ctx context.Context, p grant.Pool) []Server
 	// AddServer adds a server on every node. Adding one that is there with the same address succeeds; with another address
-	// it is ErrServerExists. An error names the nodes that failed; the others have it.
+	// it is ErrServerExists. One outside of the environment's networks, or at the address of another pool's server, is
+	// ErrServerAddress. An error names the nodes that failed; the others have it.
 	AddServer(ctx context.Context, p grant.Pool, s Server) error
 	// RemoveServer removes a server on every node. Removing one that is not there succeeds.
 	RemoveServer(ctx context.Context, p grant.Pool, name string) error

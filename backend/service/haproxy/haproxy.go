@@ -14,6 +14,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -49,6 +50,8 @@ type Service struct {
 	pools  []access.Pool
 	// backends are the pools' names in haproxy.cfg.
 	backends map[grant.Pool]string
+	// networks are those in which an environment's servers may be.
+	networks map[string][]netip.Prefix
 	nodes    []*member
 }
 
@@ -71,9 +74,17 @@ func New(cfg *anypb.Any, _ *zap.Logger, _ tally.Scope) (service.Service, error) 
 
 // NewService checks the configuration; it calls no node. The error joins all problems and names each field.
 func NewService(config *haproxyv1.Config) (*Service, error) {
-	s := &Service{config: config, backends: map[grant.Pool]string{}}
+	s := &Service{config: config, backends: map[grant.Pool]string{}, networks: map[string][]netip.Prefix{}}
 	var errs []error
 	for i, e := range config.GetEnvironments() {
+		for j, text := range e.GetServerNetworks() {
+			network, err := netip.ParsePrefix(text)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("environments[%d].server_networks[%d]: want a network such as 10.0.0.0/16", i, j))
+				continue
+			}
+			s.networks[e.GetName()] = append(s.networks[e.GetName()], network)
+		}
 		for j, p := range e.GetPools() {
 			name, err := grant.NewPool(e.GetName(), p.GetName())
 			if err != nil {

@@ -32,7 +32,7 @@ func fleet(t *testing.T, urls ...string) *haproxyv1.Config {
 	config := &haproxyv1.Config{
 		Environments: []*haproxyv1.Environment{
 			{Name: "staging", Pools: []*haproxyv1.Pool{{Name: "db", Backend: "be_staging", Hosts: []string{"db.staging.example"}}}},
-			{Name: "prod", Pools: []*haproxyv1.Pool{{Name: "db", Backend: "be_app", Description: "the shop's", Hosts: []string{"db.example"}}}},
+			{Name: "prod", ServerNetworks: []string{"127.0.0.0/8"}, Pools: []*haproxyv1.Pool{{Name: "db", Backend: "be_app", Description: "the shop's", Hosts: []string{"db.example"}}}},
 		},
 	}
 	for i, url := range urls {
@@ -49,8 +49,9 @@ func fleet(t *testing.T, urls ...string) *haproxyv1.Config {
 func TestConfigurationErrorsNameTheFieldAndNoSecret(t *testing.T) {
 	const secret = "hunter2-marker"
 	for want, spoil := range map[string]func(*haproxyv1.Config){
-		"environments[1].pools[0].name: ": func(c *haproxyv1.Config) { c.Environments[1].Pools[0].Name = "a|b" },
-		"environments[0].pools[0].name: ": func(c *haproxyv1.Config) { c.Environments[0].Name = "Staging" },
+		"environments[1].server_networks[0]: ": func(c *haproxyv1.Config) { c.Environments[1].ServerNetworks[0] = "127.0.0.1" },
+		"environments[1].pools[0].name: ":      func(c *haproxyv1.Config) { c.Environments[1].Pools[0].Name = "a|b" },
+		"environments[0].pools[0].name: ":      func(c *haproxyv1.Config) { c.Environments[0].Name = "Staging" },
 		"nodes[0].dataplane.password_file: ": func(c *haproxyv1.Config) {
 			c.Nodes[0].Dataplane.PasswordFile = "/nowhere/password"
 		},

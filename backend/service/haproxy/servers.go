@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
@@ -43,7 +44,13 @@ func shown(node string, s dataplane.Server) access.Server {
 
 // AddServer adds a server on every node of the pool's environment. See access.Fleet.
 func (s *Service) AddServer(ctx context.Context, p grant.Pool, add access.Server) error {
+	if err := s.checkNetwork(p, add); err != nil {
+		return err
+	}
 	return s.onEach(p, func(m *member) error {
+		if err := s.checkOtherPools(ctx, m, p, add); err != nil {
+			return err
+		}
 		backend := s.backends[p]
 		err := m.client.AddServer(ctx, backend, dataplane.Server{Name: add.Name, Address: add.Address, Port: add.Port})
 		if !errors.Is(err, dataplane.ErrExists) {
@@ -60,6 +67,43 @@ func (s *Service) AddServer(ctx context.Context, p grant.Pool, add access.Server
 		}
 		return access.ErrServerExists
 	})
+}
+
+// checkNetwork refuses an address outside of the environment's networks.
+func (s *Service) checkNetwork(p grant.Pool, add access.Server) error {
+	address, err := netip.ParseAddr(add.Address)
+	if err != nil || address.Zone() != "" {
+		return fmt.Errorf("%w: want an IP address", access.ErrServerAddress)
+	}
+	if !slices.ContainsFunc(s.networks[p.Environment], func(n netip.Prefix) bool { return n.Contains(address.Unmap()) }) {
+		return fmt.Errorf("%w: it is in none of the server_networks of %s", access.ErrServerAddress, p.Environment)
+	}
+	return nil
+}
+
+// checkOtherPools refuses the address and port of a server of another pool on the node: requests of one pool's grants
+// would reach the other's service.
+func (s *Service) checkOtherPools(ctx context.Context, m *member, p grant.Pool, add access.Server) error {
+	wanted, err := netip.ParseAddr(add.Address)
+	if err != nil {
+		return fmt.Errorf("%w: want an IP address", access.ErrServerAddress)
+	}
+	for other, backend := range s.backends {
+		if backend == s.backends[p] || !slices.Contains(m.environments, other.Environment) {
+			continue
+		}
+		servers, err := m.client.Servers(ctx, backend)
+		if err != nil {
+			return err
+		}
+		for _, have := range servers {
+			address, err := netip.ParseAddr(have.Address)
+			if err == nil && address.Unmap() == wanted.Unmap() && have.Port == add.Port {
+				return fmt.Errorf("%w: it is that of a server of %s", access.ErrServerAddress, other)
+			}
+		}
+	}
+	return nil
 }
 
 // RemoveServer removes a server on every node of the pool's environment. See access.Fleet.

@@ -96,9 +96,13 @@ type Environment struct {
 	// keeps working to its own expiry though nobody could revoke it.
 	Lease string `protobuf:"bytes,2,opt,name=lease,proto3" json:"lease,omitempty"`
 	// The pools that access is asked for.
-	Pools         []*Pool `protobuf:"bytes,3,rep,name=pools,proto3" json:"pools,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Pools []*Pool `protobuf:"bytes,3,rep,name=pools,proto3" json:"pools,omitempty"`
+	// Networks in which servers of this environment may be, as CIDR. Through the API a server is added only in one of them, and
+	// never at the address of another pool's server: else an operator could put one environment's service behind another's
+	// easier pool. None: no server is added through the API.
+	ServerNetworks []string `protobuf:"bytes,4,rep,name=server_networks,json=serverNetworks,proto3" json:"server_networks,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Environment) Reset() {
@@ -148,6 +152,13 @@ func (x *Environment) GetLease() string {
 func (x *Environment) GetPools() []*Pool {
 	if x != nil {
 		return x.Pools
+	}
+	return nil
+}
+
+func (x *Environment) GetServerNetworks() []string {
+	if x != nil {
+		return x.ServerNetworks
 	}
 	return nil
 }
@@ -805,11 +816,12 @@ const file_api_config_service_haproxy_v1_haproxy_proto_rawDesc = "" +
 	"\x06Config\x12b\n" +
 	"\fenvironments\x18\x01 \x03(\v24.haproxyaccess.config.service.haproxy.v1.EnvironmentB\b\xfaB\x05\x92\x01\x02\b\x01R\fenvironments\x12M\n" +
 	"\x05nodes\x18\x02 \x03(\v2-.haproxyaccess.config.service.haproxy.v1.NodeB\b\xfaB\x05\x92\x01\x02\b\x01R\x05nodes\x12`\n" +
-	"\venforcement\x18\x03 \x01(\v24.haproxyaccess.config.service.haproxy.v1.EnforcementB\b\xfaB\x05\x8a\x01\x02\x10\x01R\venforcement\"\xa2\x01\n" +
+	"\venforcement\x18\x03 \x01(\v24.haproxyaccess.config.service.haproxy.v1.EnforcementB\b\xfaB\x05\x8a\x01\x02\x10\x01R\venforcement\"\xcb\x01\n" +
 	"\vEnvironment\x12.\n" +
 	"\x04name\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^[a-z0-9._-]{1,31}$R\x04name\x12\x14\n" +
 	"\x05lease\x18\x02 \x01(\tR\x05lease\x12M\n" +
-	"\x05pools\x18\x03 \x03(\v2-.haproxyaccess.config.service.haproxy.v1.PoolB\b\xfaB\x05\x92\x01\x02\b\x01R\x05pools\"\xb4\x02\n" +
+	"\x05pools\x18\x03 \x03(\v2-.haproxyaccess.config.service.haproxy.v1.PoolB\b\xfaB\x05\x92\x01\x02\b\x01R\x05pools\x12'\n" +
+	"\x0fserver_networks\x18\x04 \x03(\tR\x0eserverNetworks\"\xb4\x02\n" +
 	"\x04Pool\x12.\n" +
 	"\x04name\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^[a-z0-9._-]{1,63}$R\x04name\x129\n" +
 	"\abackend\x18\x02 \x01(\tB\x1f\xfaB\x1cr\x1a2\x18^[A-Za-z0-9._:-]{1,127}$R\abackend\x12*\n" +
