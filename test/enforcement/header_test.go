@@ -16,7 +16,7 @@ var forged = []string{
 	// other authenticating proxies and identity-aware front ends
 	"X-Auth-User", "X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Token", "X-Auth-Username", "X-Authenticated-User", "X-Authenticated-Userid",
 	"X-Authentik-Username", "X-Remote-User", "X-Remote-Group", "X-Remote-Extra-Scopes", "X-User", "X-User-Id", "X-User-Email", "X-UserId", "X-Userinfo", "X-Username",
-	"X-Email", "X-Groups", "X-Group", "X-Roles", "X-Role", "X-Webauth-User", "X-Webauth-Role", "X-Identity", "X-Jwt-Assertion", "X-Id-Token",
+	"X-Email", "X-Groups", "X-Group", "X-Roles", "X-Role", "X-Webauth-User", "X-Webauth-Role", "X-Authorization", "X-Sso-User", "Sso-User", "Iv-User", "Iv-Groups", "Sm-User", "Sm_User", "X-Identity", "X-Jwt-Assertion", "X-Id-Token",
 	"X-Pomerium-Jwt-Assertion", "X-Pomerium-Claim-Email", "X-Goog-Authenticated-User-Email", "X-Goog-Iap-Jwt-Assertion", "X-Amzn-Oidc-Identity", "X-Amzn-Oidc-Data",
 	"X-Ms-Client-Principal", "X-Ms-Client-Principal-Name", "X-Ms-Token-Aad-Id-Token", "X-Vouch-User", "X-Okta-User", "X-Oauth-Scopes", "X-Consumer-Username",
 	"X-Credential-Identifier", "X-Endpoint-Api-Userinfo", "X-Preferred-Username", "X-Subject", "X-Saml-User", "X-Oidc-Sub",

@@ -33,6 +33,9 @@ var references = []reference{
 	{regexp.MustCompile(`\bcrt ` + word), checkCertificate},
 }
 
+// hardStop is the global setting without which a removal is never enforced in old workers where the lease is off.
+var hardStop = regexp.MustCompile(`(?m)^[ \t]+hard-stop-after[ \t]+[0-9]`)
+
 // preflight checks every file that a haproxy.cfg names. HAProxy itself says nothing about a key that is not there, and
 // refuses all tokens then.
 func preflight(config string) error {
@@ -64,6 +67,9 @@ func preflight(config string) error {
 	}
 	if len(checked) == 0 {
 		problems = append(problems, errors.New("it names no map, key or page: this is no configuration with the enforcement part"))
+	}
+	if !hardStop.Match(text) {
+		problems = append(problems, errors.New("global has no hard-stop-after: an old worker would never end, and admit by its frozen map"))
 	}
 	if err := errors.Join(append(problems, checkKIDs(checked, keys)...)...); err != nil {
 		return fmt.Errorf("check %s: %w", config, err)

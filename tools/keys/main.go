@@ -1,10 +1,12 @@
 // Command keys looks after the signing keys in the store.
 //
 //	keys -c clutch-config.yaml init     makes the first key, if there is none; the gateway does the same when it starts
+//	keys -c clutch-config.yaml rotate   retires the current key and makes another, after a leak: render HAProxy's
+//	                                    configuration again, reload, and start the gateway, which withdraws the old key
 //	keys -c clutch-config.yaml list     lists them: kid, algorithm, state, when they were made
 //	keys -c clutch-config.yaml public   prints the public keys that HAProxy must have, as PEM
 //
-// init opens the embedded store for writing, which only one process may: run it while no gateway runs. The private keys
+// init and rotate open the embedded store for writing, which only one process may: run them while no gateway runs. The private keys
 // are never printed.
 package main
 
@@ -26,7 +28,7 @@ import (
 func main() {
 	config := flag.String("c", "clutch-config.yaml", "the gateway's configuration")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: keys [-c clutch-config.yaml] init|list|public")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: keys [-c clutch-config.yaml] init|rotate|list|public")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -46,7 +48,7 @@ func run(ctx context.Context, path, command string, out io.Writer) (err error) {
 		return err
 	}
 	open := sqlite.OpenReadOnly
-	if command == "init" {
+	if command == "init" || command == "rotate" {
 		open = sqlite.Open
 	}
 	db, err := open(ctx, config.Store.GetSqlite().GetPath())
@@ -57,6 +59,8 @@ func run(ctx context.Context, path, command string, out io.Writer) (err error) {
 	switch command {
 	case "init":
 		return initialize(ctx, db, config.Access.GetToken().GetEncryptionKeyFile(), out)
+	case "rotate":
+		return rotate(ctx, db, config.Access.GetToken().GetEncryptionKeyFile(), out)
 	case "list":
 		return list(ctx, db, out)
 	case "public":
@@ -81,6 +85,29 @@ func initialize(ctx context.Context, keys store.Keys, keyFile string, out io.Wri
 	}
 	_, err = fmt.Fprintf(out, "signing key %s %s\n", kid, word)
 	return err
+}
+
+// rotate retires every current key first: if it ends in between, there is none, and init makes one.
+func rotate(ctx context.Context, keys store.Keys, keyFile string, out io.Writer) error {
+	if _, err := credential.SealerFromFile(keyFile); err != nil {
+		return err // before anything is retired
+	}
+	have, err := keys.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range have {
+		if k.State != credential.Current {
+			continue
+		}
+		if err := keys.SetKeyState(ctx, k.KID, credential.Current, credential.Retired); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(out, "signing key %s was retired\n", k.KID); err != nil {
+			return err
+		}
+	}
+	return initialize(ctx, keys, keyFile, out)
 }
 
 func list(ctx context.Context, keys store.Keys, out io.Writer) error {

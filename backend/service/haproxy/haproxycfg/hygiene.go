@@ -12,7 +12,7 @@ var (
 		"x-endpoint-api", "x-goog-authenticated", "x-goog-iap", "x-group", "x-groups", "x-identity", "x-id-token", "x-jwt",
 		"x-ms-client-principal", "x-ms-token", "x-oauth", "x-oidc", "x-okta", "x-pomerium", "x-preferred-username",
 		"x-remote", "x-role", "x-roles", "x-saml", "x-subject", "x-user", "x-userid", "x-userinfo", "x-username", "x-vouch",
-		"x-webauth", "cf-access", "impersonate", "oidc", "remote", "saml", "shib", "tailscale", "username",
+		"x-webauth", "x-authorization", "x-sso", "sso", "iv", "sm", "cf-access", "impersonate", "oidc", "remote", "saml", "shib", "tailscale", "username",
 	}
 	// What was done with TLS, and by which certificate.
 	certificateFamilies = []string{"client-cert", "ssl", "ssl-client", "x-client-cert", "x-client-dn", "x-client-verify", "x-ssl"}
