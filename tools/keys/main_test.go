@@ -199,7 +199,7 @@ func TestACommandThatThereIsNotIsNamed(t *testing.T) {
 	p := newPlace(t)
 	kid := p.init(t)
 	var out bytes.Buffer
-	if err := run(t.Context(), p.config, "rotate", &out); err == nil || !strings.Contains(err.Error(), `"rotate"`) {
+	if err := run(t.Context(), p.config, "burn", &out); err == nil || !strings.Contains(err.Error(), `"burn"`) {
 		t.Errorf("got %v", err)
 	}
 	if out.Len() > 0 || !strings.HasPrefix(p.do(t, "list"), kid) {
