@@ -47,11 +47,15 @@ func run(ctx context.Context, path, command string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	path = config.Store.GetSqlite().GetPath()
+	if _, err := os.Stat(path); err != nil && command != "init" {
+		return fmt.Errorf("open store: %w", err) // only init may make one
+	}
 	open := sqlite.OpenReadOnly
 	if command == "init" || command == "rotate" {
 		open = sqlite.Open
 	}
-	db, err := open(ctx, config.Store.GetSqlite().GetPath())
+	db, err := open(ctx, path)
 	if err != nil {
 		return err
 	}
