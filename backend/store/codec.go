@@ -55,11 +55,11 @@ func EncodeGrant(g grant.Grant) ([]byte, error) {
 	return raw, nil
 }
 
-// DecodeGrant reads what EncodeGrant wrote.
+// DecodeGrant reads what EncodeGrant wrote, or answers ErrCorrupt.
 func DecodeGrant(raw []byte) (grant.Grant, error) {
 	var d document
 	if err := json.Unmarshal(raw, &d); err != nil {
-		return grant.Grant{}, fmt.Errorf("decode grant: %w", err)
+		return grant.Grant{}, fmt.Errorf("decode grant: %w: %w", ErrCorrupt, err)
 	}
 	return d.grant(), nil
 }
@@ -75,11 +75,11 @@ func EncodeEvent(e grant.Event) ([]byte, error) {
 	return raw, nil
 }
 
-// DecodeEvent reads what EncodeEvent wrote.
+// DecodeEvent reads what EncodeEvent wrote, or answers ErrCorrupt.
 func DecodeEvent(raw []byte) (grant.Event, error) {
 	var d eventDocument
 	if err := json.Unmarshal(raw, &d); err != nil {
-		return grant.Event{}, fmt.Errorf("decode event: %w", err)
+		return grant.Event{}, fmt.Errorf("decode event: %w: %w", ErrCorrupt, err)
 	}
 	return grant.Event{
 		Grant: d.Grant.grant(), From: d.From, Verb: d.Verb, Actor: d.Actor, Comment: d.Comment, At: Time(d.At),

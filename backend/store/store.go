@@ -18,6 +18,8 @@ var (
 	ErrConflict = errors.New("the grant has changed in between")
 	// ErrReplay: the idempotency key is there already. Read it with Replayed and compare the body.
 	ErrReplay = errors.New("the idempotency key was used before")
+	// ErrCorrupt: what is stored is in no form that was ever written: it is damaged, or somebody else wrote it.
+	ErrCorrupt = errors.New("what is stored cannot be read")
 )
 
 // LiveError says that the subject already has an approved or active grant for the pool.
@@ -123,7 +125,8 @@ type Grants interface {
 type Reader interface {
 	// Snapshot reads all active grants and the revision in one transaction.
 	Snapshot(ctx context.Context) (Snapshot, error)
-	// Events reads the log after a revision, in order, at most limit.
+	// Events reads the log after a revision, in order, at most limit. An event that cannot be read ends the page before it;
+	// where it is the first, the answer is ErrCorrupt.
 	Events(ctx context.Context, after int64, limit int) ([]Entry, error)
 }
 

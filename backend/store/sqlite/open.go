@@ -30,7 +30,7 @@ type DB struct {
 // Open opens the database at path, makes or migrates it, and holds it for this process alone: a second one gets an error.
 // The file is readable for its owner only; its directory must exist.
 func Open(ctx context.Context, path string) (*DB, error) {
-	path, err := filepath.Abs(path)
+	path, err := resolve(path)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -45,9 +45,23 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	return db, nil
 }
 
+// resolve is the file's one name, without links: two names would be two locks.
+func resolve(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return path, nil // a new one
+	}
+	return real, err
+}
+
 func (db *DB) open(ctx context.Context, path string) error {
-	// Made here, so that it has the right mode from its first byte; SQLite gives its side files the same.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	// Made here, so that it has the right mode from its first byte; SQLite gives its side files the same. Never through a
+	// link: one that leads nowhere was not resolved.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}

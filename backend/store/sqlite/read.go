@@ -114,7 +114,10 @@ func (db *DB) Events(ctx context.Context, after int64, limit int) (entries []sto
 			return nil, fmt.Errorf("read event: %w", err)
 		}
 		if e.Event, err = store.DecodeEvent(e.Doc); err != nil {
-			return nil, err
+			if len(entries) > 0 {
+				return entries, nil // good ones first; the next page says what is wrong
+			}
+			return nil, fmt.Errorf("revision %d: %w", e.Revision, err)
 		}
 		copy(e.Hash[:], hash)
 		entries = append(entries, e)

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -100,6 +101,9 @@ func TestSchemaRefuses(t *testing.T) {
 		"a grant deleted":                "DELETE FROM grants",
 		"a grant replaced":               `INSERT INTO events VALUES (4, 'g1', 'request', '{}', ` + hash + `); INSERT OR REPLACE INTO grants SELECT id, subject, owner, environment, pool, 'pending', 1, 4, 0, 0, 0, 0, doc FROM grants`,
 		"a grant born active":            `INSERT INTO events VALUES (4, 'g2', 'request', '{}', ` + hash + `); INSERT INTO grants VALUES ('g2', 's', '', 'e', 'p', 'active', 1, 4, 0, 0, 0, 0, '{}')`,
+		"a grant born at version 2":      `INSERT INTO events VALUES (4, 'g2', 'request', '{}', ` + hash + `); INSERT INTO grants VALUES ('g2', 's', '', 'e', 'p', 'pending', 2, 4, 0, 0, 0, 0, '{}')`,
+		"a grant renamed":                `INSERT INTO events VALUES (4, 'g1', 'expire', '{}', ` + hash + `); UPDATE grants SET id = 'g2', state = 'expired', version = 4, revision = 4`,
+		"an event used twice":            `INSERT INTO events VALUES (4, 'g1', 'extend', '{}', ` + hash + `); UPDATE grants SET version = 4, revision = 4; UPDATE grants SET version = 5, revision = 4`,
 		"a grant without an event":       "INSERT INTO grants VALUES ('g2', 's', '', 'e', 'p', 'pending', 1, 3, 0, 0, 0, 0, '{}')",
 		"an event deleted":               "DELETE FROM events WHERE revision = 2",
 		"the last event deleted":         "DELETE FROM events WHERE revision = 3",
@@ -109,6 +113,9 @@ func TestSchemaRefuses(t *testing.T) {
 		"a hash of another length":       "INSERT INTO events VALUES (4, 'g1', 'expire', '{}', zeroblob(31))",
 		"an audit row deleted":           "DELETE FROM audit",
 		"an audit row's request changed": "UPDATE audit SET request = x'00', response = x'00'",
+		"an audit row's time changed":    "UPDATE audit SET at = 0, response = x'00'",
+		"an audit row renumbered":        "UPDATE audit SET id = 7, response = x'00'",
+		"a change that is no answer":     "UPDATE audit SET response = NULL",
 		"an audit row replaced":          "INSERT OR REPLACE INTO audit (id, at, request) VALUES (1, 0, x'00')",
 		"an audit row born answered":     "INSERT INTO audit (at, request, response) VALUES (0, x'00', x'00')",
 		"an answer changed":              "UPDATE audit SET response = x'00'; UPDATE audit SET response = x'01'",
@@ -164,5 +171,45 @@ func TestTamperedFileIsSeen(t *testing.T) {
 				t.Fatal("the chain verifies")
 			}
 		})
+	}
+}
+
+// I7: an event that cannot be read even holds up none before it, and is told apart from a database that fails.
+func TestI7AnUnreadableEventIsSeen(t *testing.T) {
+	db, raw := filled(t)
+	if _, err := raw.Exec("DROP TRIGGER events_unchanged; UPDATE events SET doc = '{' WHERE revision = 2"); err != nil {
+		t.Fatal(err)
+	}
+	good, err := db.Events(t.Context(), 0, 10)
+	if err != nil || len(good) != 1 || good[0].Revision != 1 {
+		t.Fatalf("before it: %v, %v", good, err)
+	}
+	if none, err := db.Events(t.Context(), 1, 10); !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "revision 2") {
+		t.Fatalf("it: %v, %v", none, err)
+	}
+	if rest, err := db.Events(t.Context(), 2, 10); err != nil || len(rest) != 1 || rest[0].Revision != 3 {
+		t.Fatalf("after it: %v, %v", rest, err)
+	}
+}
+
+// A grant that cannot be read makes the snapshot fail: a node must not take what is left for the whole.
+func TestAnUnreadableGrantIsAnErrorEverywhere(t *testing.T) {
+	db, raw := filled(t)
+	if _, err := raw.Exec("DROP TRIGGER grants_advance; UPDATE grants SET doc = '{'"); err != nil {
+		t.Fatal(err)
+	}
+	for what, read := range map[string]func() error{
+		"Snapshot": func() error { _, err := db.Snapshot(t.Context()); return err },
+		"Grant":    func() error { _, err := db.Grant(t.Context(), "g1"); return err },
+		"List":     func() error { _, err := db.List(t.Context(), store.Query{Limit: 10}); return err },
+		"Due":      func() error { _, err := db.Due(t.Context(), time.Unix(1<<33, 0), 10); return err },
+		"LiveGrant": func() error {
+			_, err := db.LiveGrant(t.Context(), "alice@example.com", grant.Pool{Environment: "prod", Name: "billing"})
+			return err
+		},
+	} {
+		if err := read(); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

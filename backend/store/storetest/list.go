@@ -198,3 +198,44 @@ func testDue(t *testing.T, h Harness) {
 		t.Fatalf("due %v, %v", ids(got), err)
 	}
 }
+
+// testDueFollowsTheRow: what is due is what the row says now, earlier or later than it said before.
+func testDueFollowsTheRow(t *testing.T, h Harness) {
+	s := h(t)()
+	second := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Second) }
+	due := func(n int, want ...string) {
+		t.Helper()
+		got, err := s.Due(t.Context(), second(n), 10)
+		if err != nil || !slices.Equal(ids(got), want) {
+			t.Fatalf("due after %d s: %v, %v; want %v", n, ids(got), err, want)
+		}
+	}
+	request := asked("g1", alice, billing, noon)
+	request.Grant.LapsesAt = second(100)
+	commit(t, s, request)
+	one := then(request.Grant, grant.Approve, grant.Pending, noon)
+	one.Grant.LapsesAt = second(50)
+	commit(t, s, one)
+	due(49)
+	due(50, "g1")
+	one.Grant.LapsesAt, one.Grant.StartsAt = second(200), second(80)
+	yes := approved(one)
+	commit(t, s, yes)
+	due(79)
+	due(80, "g1")
+	way := active(yes)
+	way.Grant.ExpiresAt = second(300)
+	commit(t, s, way)
+	due(299)
+	due(300, "g1")
+	for n, at := range []int{400, 350} {
+		way = then(way.Grant, grant.Extend, grant.Active, noon)
+		way.Grant.ExpiresAt = second(at)
+		commit(t, s, way)
+		due(at - 1)
+		due(at, "g1")
+		equal(t, "version", record(t, s, "g1").Grant.Version, int64(5+n))
+	}
+	commit(t, s, then(way.Grant, grant.Expire, grant.Expired, second(350)))
+	due(1 << 30)
+}

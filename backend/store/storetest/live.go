@@ -131,8 +131,18 @@ func testReplayCountsOnce(t *testing.T, h Harness) {
 	} {
 		r := key
 		change(&r)
+		r.Body, r.Ref = [32]byte{7}, "g7"
+		_, err := s.Replayed(t.Context(), r.Caller, r.Method, r.Key)
+		wantError(t, err, store.ErrNotFound)
 		if revision, err := s.Commit(t.Context(), store.Change{Replay: &r}); err != nil || revision != 1 {
 			t.Fatalf("revision %d, %v", revision, err)
+		}
+		for _, want := range []store.Replay{r, key} {
+			got, err := s.Replayed(t.Context(), want.Caller, want.Method, want.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "key", got, want)
 		}
 	}
 }

@@ -149,6 +149,30 @@ func compare(t testing.TB, rt *rapid.T, s Store, m *model) {
 	if diff := cmp.Diff(m.rows, rows); diff != "" {
 		rt.Fatalf("rows (-model +store):\n%s", diff)
 	}
+	compareLive(t, rt, s, m)
+	for _, key := range everyKey {
+		_, err := s.Replayed(t.Context(), alice, "m", key)
+		if m.replays[key] != (err == nil) || err != nil && !errors.Is(err, store.ErrNotFound) {
+			rt.Fatalf("%s: the store says %v, the model %v", key, err, m.replays[key])
+		}
+	}
+}
+
+func compareLive(t testing.TB, rt *rapid.T, s Store, m *model) {
+	for _, who := range []grant.Subject{alice, bob} {
+		for _, pool := range []grant.Pool{billing, search} {
+			want := "" // at most one: the model holds that
+			for id, r := range m.rows {
+				if open(r.Grant) && r.Grant.Subject == who && r.Grant.Pool == pool {
+					want = id
+				}
+			}
+			r, err := s.LiveGrant(t.Context(), who, pool)
+			if r.Grant.ID != want || (want == "") != errors.Is(err, store.ErrNotFound) {
+				rt.Fatalf("the live grant of %s for %s is %q, %v; the model says %q", who, pool, r.Grant.ID, err, want)
+			}
+		}
+	}
 }
 
 var equateEmpty = cmp.Transformer("empty", func(e []grant.Event) string {
@@ -157,6 +181,8 @@ var equateEmpty = cmp.Transformer("empty", func(e []grant.Event) string {
 	}
 	return fmt.Sprintf("%d: %+v", len(e), e)
 })
+
+var everyKey = []string{"key-1", "key-2", "key-3", "key-4", "key-5", "key-6"}
 
 func drawChange(rt *rapid.T, m *model) store.Change {
 	var c store.Change
@@ -169,7 +195,7 @@ func drawChange(rt *rapid.T, m *model) store.Change {
 		c.Events = append(c.Events, e)
 	}
 	if rapid.Bool().Draw(rt, "with key") {
-		key := rapid.SampledFrom([]string{"key-1", "key-2", "key-3", "key-4", "key-5", "key-6"}).Draw(rt, "key")
+		key := rapid.SampledFrom(everyKey).Draw(rt, "key")
 		c.Replay = &store.Replay{Caller: alice, Method: "m", Key: key, At: noon}
 	}
 	return c
@@ -178,6 +204,9 @@ func drawChange(rt *rapid.T, m *model) store.Change {
 func drawEvent(rt *rapid.T, m *model) grant.Event {
 	id := rapid.SampledFrom([]string{"g1", "g2", "g3", "g4", "g5"}).Draw(rt, "id")
 	row, exists := m.rows[id]
+	if rapid.IntRange(0, 19).Draw(rt, "refusal") == 0 {
+		return grant.Event{Grant: grant.Grant{Subject: alice, Pool: billing}, Verb: grant.Refuse, Actor: alice, At: noon}
+	}
 	if !exists || rapid.IntRange(0, 19).Draw(rt, "again") == 0 {
 		who := rapid.SampledFrom([]grant.Subject{alice, bob}).Draw(rt, "subject")
 		return asked(id, who, rapid.SampledFrom([]grant.Pool{billing, search}).Draw(rt, "pool"), noon)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"math"
 	"testing"
 	"time"
 
@@ -71,6 +72,7 @@ func testAuditReading(t *testing.T, h Harness) {
 		{"nothing between", second(2.1), second(2.9), 0, 100, nil},
 		{"an empty time", second(3), second(3), 0, 100, nil},
 		{"from ever to ever", time.Time{}, second(1e6), 0, 100, all},
+		{"to the end of all times", second(0), time.UnixMilli(math.MaxInt64), 0, 100, all},
 		{"limit", second(0), second(100), 0, 3, all[:3]},
 		{"the page after", second(0), second(100), all[2], 3, all[3:6]},
 		{"the last page", second(0), second(100), all[5], 3, all[6:]},

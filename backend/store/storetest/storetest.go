@@ -49,6 +49,7 @@ func Run(t *testing.T, h Harness) {
 		{"list shows what a viewer may see", testListVisible},
 		{"list pages are stable under inserts", testListPaging},
 		{"due is what the clock has to do", testDue},
+		{"due follows the row", testDueFollowsTheRow},
 		{"I5 reopening keeps all", testReopeningKeepsAll},
 		{"audit rows take one answer", testAuditRows},
 		{"audit rows are read by time and page", testAuditReading},
