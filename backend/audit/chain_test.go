@@ -94,6 +94,55 @@ func TestI7ALogThatIsRewrittenStopsDelivery(t *testing.T) {
 	})
 }
 
+// An event whose stored form is none that was ever written is not tried for ever like a database that fails.
+func TestI7AnUnreadableEventStopsDelivery(t *testing.T) {
+	for name, told := range map[string]int64{"met on the way": 0, "met on the way after a restart": 2, "the last one that was told": 4} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, sink, o := newLog(6), newSink("s"), &fakeObserver{}
+				log.positions["s"], log.corrupt = told, 4
+				start(t, log, o, Timing{}, sink)
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				expect(t, "told", sink.heard(), append([]int64(nil), upTo(3)[min(told, 3):]...))
+				expect(t, "reported", o.breaks(), []string{"s: 4"})
+				expect(t, "failures", len(o.failures()), 0)
+			})
+		})
+	}
+}
+
+// The event that a sink was told last is gone from the midst of the log: what comes after it follows from nothing.
+func TestI7ALogWithoutTheLastToldEventStopsDelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, sink, o := newLog(5), newSink("s"), &fakeObserver{}
+		log.positions["s"] = 3
+		log.entries = slices.Delete(log.entries, 2, 3)
+		start(t, log, o, Timing{}, sink)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		expect(t, "told", len(sink.heard()), 0)
+		expect(t, "reported", o.breaks(), []string{"s: 3"})
+	})
+}
+
+// Who was told before of what is forged now goes on; who was not stops, and each says so for itself.
+func TestI7ABreakStopsOnlyWhoComesToIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, behind, ahead, o := newLog(6), newSink("behind"), newSink("ahead"), &fakeObserver{}
+		log.positions["ahead"] = 4
+		log.entries[2].Doc[20] ^= 1
+		box := start(t, log, o, Timing{}, behind, ahead)
+		synctest.Wait()
+		log.grow(1)
+		box.Poke() // nobody listens to one of them any more
+		synctest.Wait()
+		expect(t, "behind", behind.heard(), upTo(2))
+		expect(t, "ahead", ahead.heard(), upTo(7)[4:])
+		expect(t, "reported", o.breaks(), []string{"behind: 3"})
+	})
+}
+
 // I7 under random faults and restarts: no event is left out, none comes before an earlier one was told.
 func TestI7RandomFaultsLoseNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

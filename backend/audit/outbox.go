@@ -152,9 +152,9 @@ func (l *loop) deliver(ctx context.Context) error {
 		return err
 	}
 	for {
-		entries, err := l.log.Events(ctx, l.position, batch)
+		entries, err := l.read(ctx, l.position, batch)
 		if err != nil {
-			return fmt.Errorf("read events: %w", err)
+			return err
 		}
 		for _, e := range entries {
 			if err := l.one(ctx, e); err != nil {
@@ -178,9 +178,9 @@ func (l *loop) resume(ctx context.Context) error {
 	}
 	var hash [32]byte
 	if position > 0 {
-		last, err := l.log.Events(ctx, position-1, 1)
+		last, err := l.read(ctx, position-1, 1)
 		if err != nil {
-			return fmt.Errorf("read events: %w", err)
+			return err
 		}
 		if len(last) != 1 || last[0].Revision != position {
 			l.position = position - 1
@@ -192,8 +192,24 @@ func (l *loop) resume(ctx context.Context) error {
 	return nil
 }
 
+// read reads the log. An event that cannot be read is as forged as one that does not fit: trying again helps neither.
+func (l *loop) read(ctx context.Context, after int64, limit int) ([]store.Entry, error) {
+	entries, err := l.log.Events(ctx, after, limit)
+	switch {
+	case errors.Is(err, store.ErrCorrupt):
+		l.position = after
+		return nil, fmt.Errorf("%w: %w", ErrChain, err)
+	case err != nil:
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	return entries, nil
+}
+
 // one delivers one event and then says so: a crash in between delivers it again.
 func (l *loop) one(ctx context.Context, e store.Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err // stopped, though neither sink nor log cared
+	}
 	if err := l.verify(e); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type fakeLog struct {
 	positions map[string]int64
 	readFails func() bool
 	saveFails func(revision int64) bool
+	corrupt   int64 // the revision whose stored form cannot be read, or 0
 }
 
 func newLog(events int) *fakeLog {
@@ -69,6 +70,12 @@ func (l *fakeLog) Events(_ context.Context, after int64, limit int) ([]store.Ent
 	}
 	var page []store.Entry
 	for _, e := range l.entries {
+		if e.Revision == l.corrupt && e.Revision > after {
+			if len(page) == 0 {
+				return nil, fmt.Errorf("revision %d: %w", e.Revision, store.ErrCorrupt)
+			}
+			break
+		}
 		if e.Revision > after && len(page) < limit {
 			page = append(page, e)
 		}
