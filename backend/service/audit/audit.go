@@ -12,6 +12,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/uber-go/tally/v4"
@@ -63,6 +64,9 @@ func New(cfg *anypb.Any, logger *zap.Logger, scope tally.Scope) (service.Service
 		sink, ok := service.Registry[name].(auditsink.Sink)
 		if !ok {
 			return nil, fmt.Errorf("sinks[%d]: %q is no audit sink that is listed before %s", i, name, Name)
+		}
+		if slices.Contains(config.GetSinks()[:i], name) {
+			return nil, fmt.Errorf("sinks[%d]: %q stands there twice", i, name)
 		}
 		found = append(found, namedSink{name: name, Sink: sink})
 	}

@@ -283,6 +283,7 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	expect(factory("clutch.service.absent"), `sinks[0]: "clutch.service.absent"`)
 	service.Registry["clutch.service.other"] = &fakeSink{}
 	expect(factory("clutch.service.other", "clutch.service.absent"), "sinks[1]")
+	expect(factory("clutch.service.other", "clutch.service.other"), `sinks[1]: "clutch.service.other" stands there twice`)
 	if err := factory("clutch.service.other"); err != nil {
 		t.Error(err)
 	}

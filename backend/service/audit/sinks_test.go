@@ -202,3 +202,79 @@ func TestSinksReadInBatches(t *testing.T) {
 		sink.expect(t, want...)
 	})
 }
+
+// The clock was years ahead for a while, and was set right: what was written then is told of all the same, and a call
+// that was lost then holds up the others no longer than any.
+func TestI7EventsOfAClockThatWasAheadAreTold(t *testing.T) {
+	withSinks(t, func(t *testing.T, begin func(map[string]*fakeSink) *Auditor) {
+		a := begin(nil)
+		a.now = func() time.Time { return time.Now().AddDate(3, 0, 0) }
+		update(t, a, write(t, a, "ahead"), codes.OK)
+		write(t, a, "lost")
+		a.now = time.Now
+		update(t, a, write(t, a, "right"), codes.OK)
+		sink := &fakeSink{}
+		begin(map[string]*fakeSink{"s": sink})
+		time.Sleep(lostAfter + 2*sinkPoll)
+		sink.expect(t, "ahead OK", "lost Unknown", "right OK")
+	})
+}
+
+// A sink's place is kept under a name that no update of the program may change, apart from that of the outbox's sinks.
+func TestI7SinksKeepTheirNames(t *testing.T) {
+	if got := NewGrantSink(nil).Name(); got != "grants:clutch.service.audit" {
+		t.Errorf("the outbox's sink is %q", got)
+	}
+	withSinks(t, func(t *testing.T, begin func(map[string]*fakeSink) *Auditor) {
+		sink := &fakeSink{}
+		a := begin(map[string]*fakeSink{"clutch.service.audit.sink.logger": sink})
+		id := write(t, a, "m")
+		update(t, a, id, codes.OK)
+		sink.expect(t, "m OK")
+		position, err := a.log.Position(t.Context(), "audit:clutch.service.audit.sink.logger")
+		if err != nil || position != id {
+			t.Fatalf("position %d, %v; want %d", position, err, id)
+		}
+	})
+}
+
+// Two lost calls end after all, the later one first, while the sink is down: it hears of both.
+func TestI7OfSeveralLateOutcomesNoneIsMissed(t *testing.T) {
+	withSinks(t, func(t *testing.T, begin func(map[string]*fakeSink) *Auditor) {
+		sink := &fakeSink{}
+		a := begin(map[string]*fakeSink{"s": sink})
+		one, two := write(t, a, "one"), write(t, a, "two")
+		time.Sleep(lostAfter + 2*sinkPoll)
+		sink.expect(t, "one Unknown", "two Unknown")
+		sink.failTimes(5)
+		update(t, a, two, codes.Aborted)
+		synctest.Wait()
+		update(t, a, one, codes.NotFound)
+		time.Sleep(time.Minute)
+		sink.expect(t, "one Unknown", "two Unknown", "one NotFound", "two Aborted")
+	})
+}
+
+// The outcome of a lost call comes just as the sink is being told of another event.
+func TestI7ALateOutcomeIsNotMissedDuringAnotherEvent(t *testing.T) {
+	withSinks(t, func(t *testing.T, begin func(map[string]*fakeSink) *Auditor) {
+		var a atomic.Pointer[Auditor]
+		var slow atomic.Int64
+		sink := &fakeSink{}
+		sink.during = func(method string) {
+			if method != "other" {
+				return
+			}
+			if id := slow.Swap(0); id != 0 {
+				update(t, a.Load(), id, codes.Aborted)
+			}
+		}
+		a.Store(begin(map[string]*fakeSink{"s": sink}))
+		slow.Store(write(t, a.Load(), "slow"))
+		time.Sleep(lostAfter + 2*sinkPoll)
+		sink.expect(t, "slow Unknown")
+		update(t, a.Load(), write(t, a.Load(), "other"), codes.OK)
+		time.Sleep(time.Minute)
+		sink.expect(t, "slow Unknown", "other OK", "slow Aborted", "other OK")
+	})
+}

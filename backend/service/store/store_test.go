@@ -69,6 +69,13 @@ func TestAWrongConfigurationIsNamed(t *testing.T) {
 	if err := os.Chmod(loose, 0o777); err != nil {
 		t.Fatal(err)
 	}
+	shared := filepath.Join(dir, "shared")
+	if err := os.Mkdir(shared, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(shared, 0o720); err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -84,6 +91,7 @@ func TestAWrongConfigurationIsNamed(t *testing.T) {
 		"no directory":            {at(filepath.Join(dir, "none", "s.db")), []string{"sqlite.path", "directory must exist"}},
 		"a file for a directory":  {at(filepath.Join(file, "s.db")), []string{"sqlite.path", "is no directory"}},
 		"a directory for all":     {at(filepath.Join(loose, "s.db")), []string{"sqlite.path", "others may write"}},
+		"a group's directory":     {at(filepath.Join(shared, "s.db")), []string{"sqlite.path", "others may write"}},
 		"a directory for a file":  {at(loose), []string{"sqlite.path"}},
 		"another process's store": {at(taken), []string{"sqlite.path", "one gateway process"}},
 		"no store":                {&storev1.Config{}, []string{"type"}},
