@@ -83,7 +83,7 @@ func (w *world) fleet() *haproxyv1.Config {
 	return &haproxyv1.Config{
 		Environments: []*haproxyv1.Environment{
 			{Name: "staging", Lease: "off", Pools: []*haproxyv1.Pool{{Name: "db", Backend: "be_staging", Hosts: []string{"db.staging.example"}}}},
-			{Name: "prod", Lease: "30s", Pools: []*haproxyv1.Pool{{Name: "db", Backend: "be_app", Hosts: []string{"db.prod.example"}}}},
+			{Name: "prod", Lease: "30s", ServerNetworks: []string{"127.0.0.0/8"}, Pools: []*haproxyv1.Pool{{Name: "db", Backend: "be_app", Hosts: []string{"db.prod.example"}}}},
 		},
 		Nodes: []*haproxyv1.Node{{
 			Name: "n1", Environments: []string{"staging", "prod"},
