@@ -100,7 +100,7 @@ const finishTimeout = 5 * time.Second
 // UpdateRequestEvent implements Clutch's Auditor. The outcome is written even if the caller has given up: the handler may
 // have done what it was asked for.
 func (a *Auditor) UpdateRequestEvent(ctx context.Context, id int64, update *auditv1.RequestEvent) error {
-	raw, err := proto.Marshal(update)
+	raw, err := proto.Marshal(withoutEvents(update))
 	if err != nil {
 		return fmt.Errorf("encode audit event: %w", err)
 	}
@@ -111,6 +111,18 @@ func (a *Auditor) UpdateRequestEvent(ctx context.Context, id int64, update *audi
 	}
 	a.sinks.finished(id)
 	return nil
+}
+
+// withoutEvents leaves the events out of the answer of a call that read the log: kept, each reading would hold all before
+// it, and double the next. The call, its range, its caller and its outcome stay.
+func withoutEvents(update *auditv1.RequestEvent) *auditv1.RequestEvent {
+	body := update.GetResponseMetadata().GetBody()
+	if !body.MessageIs(&auditv1.GetEventsResponse{}) {
+		return update
+	}
+	short := proto.Clone(update).(*auditv1.RequestEvent)
+	short.ResponseMetadata.Body = nil
+	return short
 }
 
 const (
