@@ -154,7 +154,7 @@ func TestEndingsAreRecorded(t *testing.T) {
 		{Pending, Action{Verb: Lapse, Comment: "said so"}, "", ""},
 		{Active, Action{Verb: Expire, Comment: "said so"}, "", ""},
 		{Active, Action{Verb: Revoke, Actor: bob, Comment: "said so", Cause: CauseApprover}, bob, CauseApprover},
-		{Active, Action{Verb: Revoke, Comment: "said so", Cause: CausePolicy}, "", CausePolicy},
+		{Active, Action{Verb: Revoke, Comment: "said so", Cause: CauseApprover}, "", CauseApprover},
 		// A cause belongs to Revoked and nothing else, whatever the action says.
 		{Pending, Action{Verb: Cancel, Actor: alice, Comment: "said so", Cause: CauseOperator}, alice, ""},
 		{Active, Action{Verb: Expire, Comment: "said so", Cause: CauseOperator}, "", ""},

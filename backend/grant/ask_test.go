@@ -60,7 +60,7 @@ func TestAskRefuses(t *testing.T) {
 		"was activated":            func(g *Grant) { g.ActivatedAt = noon },
 		"expires already":          func(g *Grant) { g.ExpiresAt = noon.Add(time.Hour) },
 		"has ended":                func(g *Grant) { g.EndedAt = noon },
-		"has a cause":              func(g *Grant) { g.Cause = CausePolicy },
+		"has a cause":              func(g *Grant) { g.Cause = CauseOperator },
 		"was ended by somebody":    func(g *Grant) { g.EndedBy = bob },
 		"has a comment":            func(g *Grant) { g.Comment = "no" },
 		"owner not canonical":      func(g *Grant) { g.Owner = "Bob@example.com" },

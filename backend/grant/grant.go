@@ -38,7 +38,6 @@ const (
 	CauseGivenUp  Cause = "given_up" // by its own subject
 	CauseApprover Cause = "approver" // by somebody who may approve for its pool
 	CauseOperator Cause = "operator" // by an operator
-	CausePolicy   Cause = "policy"   // policy does not allow it any more
 )
 
 // Step is one approval that policy asks for: Count people out of Groups, each counted once.

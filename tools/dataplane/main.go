@@ -17,8 +17,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -27,6 +25,7 @@ import (
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/internal/haproxyproc"
+	"github.com/haproxy-access/clutch-haproxy-access/internal/loopback"
 	"github.com/haproxy-access/clutch-haproxy-access/tools/dataplane/server"
 )
 
@@ -45,9 +44,9 @@ func run(ctx context.Context, arguments []string) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", listen)
+	listener, err := loopback.Listen(listen)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return err
 	}
 	defer listener.Close()
 	api, err := server.New(config)
@@ -56,24 +55,7 @@ func run(ctx context.Context, arguments []string) error {
 	}
 	defer api.Close()
 	fmt.Fprintf(os.Stderr, "test data plane, for trying and testing, not for production: http://%s/v2\n", listener.Addr())
-	return serve(ctx, listener, api)
-}
-
-func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	httpServer := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- httpServer.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
-	}
-	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if err := httpServer.Shutdown(bound); err != nil {
-		return errors.Join(fmt.Errorf("end: %w", err), httpServer.Close())
-	}
-	return nil
+	return loopback.Serve(ctx, listener, api)
 }
 
 func parse(arguments []string) (listen string, config server.Config, err error) {
@@ -95,7 +77,7 @@ func parse(arguments []string) (listen string, config server.Config, err error) 
 	if flags.NArg() > 0 {
 		return "", server.Config{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if err := checkLoopback(listen); err != nil {
+	if err := loopback.Check(listen); err != nil {
 		return "", server.Config{}, err
 	}
 	config.Log = os.Stderr
@@ -128,17 +110,4 @@ func complete(config server.Config, passwordFile string) (server.Config, error) 
 		}
 	}
 	return config, nil
-}
-
-// checkLoopback accepts literal loopback addresses only: a name could resolve
-// to something else.
-func checkLoopback(listen string) error {
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return fmt.Errorf("read listen address: %w", err)
-	}
-	if address := net.ParseIP(host); address == nil || !address.IsLoopback() {
-		return fmt.Errorf("listen address %q is not a loopback address", listen)
-	}
-	return nil
 }
