@@ -4,6 +4,8 @@ import (
 	"flag"
 	"os"
 	"testing"
+
+	_ "pgregory.net/rapid" // whose flag is set below
 )
 
 // A decision is cheap, and rules have more corners than a hundred tries would find.

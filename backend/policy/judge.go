@@ -1,0 +1,79 @@
+package policy
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+)
+
+// Judge says whether a pending or live grant still stands under what is in force, with what is known now. A pending
+// request must be what would come of it if it were asked for now; approved and active grants must be what policy would
+// give at the time of the decision that they rest on, with the approvals that they have. How many grants the subject has
+// is not judged again. A pending extension of an active grant is its own question, and not asked here.
+func Judge(ctx context.Context, e Engine, g grant.Grant, f Facts) Verdict {
+	if g.State.Final() {
+		return Verdict{Stands: true}
+	}
+	r := again(g, f)
+	d := e.Evaluate(ctx, r)
+	switch objection := object(g, d); {
+	case d.TimedOut:
+		return Verdict{Stands: true, Undecided: true, Explanation: d.Explanation, Decision: d}
+	case objection == "":
+		return Verdict{Stands: true, Explanation: d.Explanation, Decision: d}
+	default:
+		return Verdict{Cause: cause(ctx, e, g, r), Explanation: objection, Decision: d}
+	}
+}
+
+// cause asks whether it is the subject's groups that make the difference.
+func cause(ctx context.Context, e Engine, g grant.Grant, r Request) grant.Cause {
+	r.Groups = g.Groups
+	if object(g, e.Evaluate(ctx, r)) == "" {
+		return grant.CauseGroupLost
+	}
+	return grant.CausePolicyChanged
+}
+
+// again is the request that would lead to the grant.
+func again(g grant.Grant, f Facts) Request {
+	r := Request{
+		Subject: g.Subject, Groups: f.Groups, Owner: g.Owner, OwnerGroups: f.OwnerGroups, Pool: g.Pool, Tags: f.Tags,
+		Reason: g.Reason, Inputs: g.Inputs, BreakGlass: g.BreakGlass, At: f.At, Duration: g.Duration,
+	}
+	if g.State != grant.Active {
+		if g.StartsAt.After(f.At) {
+			r.StartsAt = g.StartsAt
+		}
+		return r
+	}
+	r.At, r.Total = g.GivenAt, g.Duration
+	// At least a second: a window may have been opened at its very end.
+	r.Duration = max(g.ExpiresAt.Sub(g.GivenAt).Truncate(time.Second), time.Second)
+	r.Extension = g.GivenAt.After(g.ActivatedAt)
+	return r
+}
+
+// object says why a grant does not stand under a decision; empty if it does.
+func object(g grant.Grant, d Decision) string {
+	switch {
+	case !d.Allowed:
+		return d.Explanation
+	case g.State == grant.Pending:
+		if !sameSteps(g, d) {
+			return "Other approvals are needed now; ask again."
+		}
+	case !(grant.Ballot{Steps: d.Steps, Ordered: d.Ordered, Approvals: g.Approvals}).Complete():
+		return "Other approvals are needed now than it has; ask again."
+	}
+	return ""
+}
+
+func sameSteps(g grant.Grant, d Decision) bool {
+	if len(g.Steps) == 0 && len(d.Steps) == 0 {
+		return true
+	}
+	return g.Ordered == d.Ordered && reflect.DeepEqual(g.Steps, d.Steps)
+}
