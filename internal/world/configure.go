@@ -14,6 +14,9 @@ import (
 //go:embed clutch-config.yaml.tmpl
 var clutchConfig string
 
+//go:embed policy.yaml
+var demoPolicy []byte
+
 //go:embed dataplaneapi.yaml.tmpl
 var dataplaneapiConfig string
 
@@ -24,7 +27,7 @@ type settings struct {
 	Endpoints    Endpoints
 	Environments []environment
 	// Paths.
-	Dir, Store, TokenKey, HAProxyDir, HAProxyConfig, StatsSocket, DataPlaneDir, ReloadScript, HAProxyBin string
+	Dir, Store, Policy, TokenKey, HAProxyDir, HAProxyConfig, StatsSocket, DataPlaneDir, ReloadScript, HAProxyBin string
 	// Password is the data plane's.
 	Password, Username, Node string
 }
@@ -66,6 +69,13 @@ func render(path, name, text string, s settings) error {
 // configure writes all configuration: the gateway's, the signing key, and by them HAProxy's.
 func (w *World) configure(ctx context.Context, s settings) error {
 	if err := render(w.layout.config(), "clutch-config.yaml", clutchConfig, s); err != nil {
+		return err
+	}
+	policy := demoPolicy
+	if w.options.Policy != nil {
+		policy = w.options.Policy
+	}
+	if err := writeFile(w.layout.policy(), policy, 0o600); err != nil {
 		return err
 	}
 	script := fmt.Sprintf("# Makes HAProxy read its configuration again.\nkill -USR2 \"$(cat %s)\"\n", w.layout.haproxyPID())

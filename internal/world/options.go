@@ -25,6 +25,8 @@ type Options struct {
 	DataPlaneBin string
 	// Leases are the environments' leases by name; "off" for staging and "30s" for prod where they are not set.
 	Leases map[string]string
+	// Policy is the policy's document; that of the demo if it is nil. It is kept in policy.yaml in Dir.
+	Policy []byte
 	// TokenTTL is how long an access token lives; 10 minutes if zero.
 	TokenTTL time.Duration
 	// Progress is told what is done next, a line each; nil tells nobody.

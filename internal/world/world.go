@@ -121,7 +121,7 @@ func (w *World) describe(ports Ports, services []int) (settings, error) {
 	return settings{
 		Options: w.options, Ports: ports, Endpoints: w.endpoints,
 		Environments: environments(w.options.Leases, demoPools(), services),
-		Dir:          l.root, Store: l.store(), TokenKey: l.secret(secretTokenKey),
+		Dir:          l.root, Store: l.store(), Policy: l.policy(), TokenKey: l.secret(secretTokenKey),
 		HAProxyDir: l.haproxy(), HAProxyConfig: l.haproxyConfig(), StatsSocket: l.statsSocket(), HAProxyBin: binary,
 		DataPlaneDir: l.dataplane(), ReloadScript: l.reloadScript(),
 		Password: w.secrets[secretDataPlane], Username: dataPlaneUsername, Node: nodeName,

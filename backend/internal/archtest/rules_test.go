@@ -11,7 +11,7 @@ const (
 // core are the packages of the domain, which know nothing of Clutch.
 var core = []string{
 	"backend/access", "backend/audit", "backend/credential", "backend/desired", "backend/grant", "backend/policy",
-	"backend/reconcile", "backend/store", "backend/store/sqlite",
+	"backend/reconcile", "backend/store", "backend/store/postgres", "backend/store/sqlite",
 }
 
 // mayImport lists for each package what of this project its code may import, tests aside. What is absent is forbidden,
@@ -27,12 +27,13 @@ var mayImport = map[string][]string{
 	"backend/credential": {"backend/grant", "backend/store"},
 	"backend/audit":      {"backend/store", "backend/grant"},
 
-	"backend/service/...":                             append([]string{"backend/service/...", generated}, core...),
+	"backend/service/...":                             append([]string{"backend/service/...", "backend/grantproto", generated}, core...),
 	"backend/service/authn/authntest":                 {},
 	"backend/service/haproxy/haproxycfg":              {"backend/desired", generated},
 	"backend/service/haproxy/dataplane":               {},
 	"backend/service/haproxy/dataplane/dataplanetest": {"backend/service/haproxy/dataplane"},
-	"backend/module/haproxyaccess":                    {"backend/access", "backend/grant", "backend/policy", generated},
+	"backend/grantproto":                              {"backend/grant", "backend/store", generated},
+	"backend/module/haproxyaccess":                    {"backend/access", "backend/grant", "backend/grantproto", "backend/policy", generated},
 	"backend/middleware/...":                          {generated},
 	"backend/plugin":                                  {anything},
 	"backend":                                         {anything},
@@ -51,7 +52,8 @@ var outside = []string{"internal/...", "tools/...", "test/..."}
 
 // gatewayCode is where Clutch and generated code may be known.
 var gatewayCode = []string{
-	"backend", "backend/plugin", "backend/module/...", "backend/service/...", "backend/middleware/...", generated,
+	"backend", "backend/plugin", "backend/module/...", "backend/service/...", "backend/middleware/...", "backend/grantproto",
+	generated,
 }
 
 // A restriction keeps an import path, and what lies below it, to some packages.

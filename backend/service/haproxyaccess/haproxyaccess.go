@@ -25,7 +25,7 @@ import (
 	accessv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxyaccess/v1"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/audit"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/credential"
-	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
 	auditservice "github.com/haproxy-access/clutch-haproxy-access/backend/service/audit"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy"
@@ -51,8 +51,14 @@ type Service struct {
 	*access.Service
 
 	fleet  *reconcile.Fleet
-	clock  *access.Clock
 	outbox *audit.Outbox
+	loops  []loop // of access: the clock, the judge, and the policy's files
+}
+
+// loop runs in the background until it is stopped.
+type loop interface {
+	Start()
+	Stop()
 }
 
 // New is the factory for Clutch. It needs the store, the fleet and the audit service before it in the configuration, and
@@ -76,15 +82,19 @@ func New(cfg *anypb.Any, logger *zap.Logger, scope tally.Scope) (service.Service
 
 // Stop ends the loops. It may be called twice.
 func (s *Service) Stop() {
-	s.clock.Stop()
+	for _, l := range s.loops {
+		l.Stop()
+	}
 	s.fleet.Stop()
 	s.outbox.Stop()
 }
 
 func (s *Service) start() {
 	s.fleet.Start()
-	s.clock.Start()
 	s.outbox.Start()
+	for _, l := range s.loops {
+		l.Start()
+	}
 }
 
 // parts are the services that this one is built on.
@@ -113,9 +123,14 @@ func findParts() (parts, error) {
 func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Scope) (*Service, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	rules, err := policy.Compile(rulesOf(config.GetPolicy()))
+	observer := newObserver(logger, scope)
+	files, err := newPolicyFiles(config.GetPolicy().GetFiles(), observer, time.Now)
 	if err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
+		return nil, err
+	}
+	agents, err := agentsOf(config.GetAgents())
+	if err != nil {
+		return nil, err
 	}
 	issuer, err := newIssuer(ctx, config.GetToken(), p.store)
 	if err != nil {
@@ -129,22 +144,51 @@ func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Sco
 	if err != nil {
 		return nil, err
 	}
-	observer := newObserver(logger, scope)
 	fleet := reconcile.New(targets, source{p.store}, observer, reconcile.Timing{}, time.Now)
 	outbox := newOutbox(p, observer)
-	use, err := access.New(access.Config{
-		Grants: p.store, Policy: rules, Catalog: p.fleet, Tokens: tokens{issuer},
-		Enforcer: enforcer{fleet, outbox}, Fleet: nodes{p.fleet, fleet},
-		Auditors: config.GetAuditors(), Operators: config.GetOperators(),
-		Wait: durationOr(config.GetEnforcementWait(), defaultWait), Now: time.Now, NewID: newID,
+	var use *access.Service
+	logins := access.NewLogins(p.store, time.Now, func() { use.Poke() })
+	use, err = access.New(access.Config{
+		Grants: p.store, History: p.store, Directory: logins, Policy: files.current, Source: files, Catalog: p.fleet,
+		Tokens: tokens{issuer}, Enforcer: enforcer{fleet, outbox}, Fleet: nodes{p.fleet, fleet},
+		Auditors: config.GetAuditors(), Operators: config.GetOperators(), Agents: agents,
+		GroupsMaxAge: durationOr(config.GetGroupsMaxAge(), defaultMaxAge),
+		Wait:         durationOr(config.GetEnforcementWait(), defaultWait), Now: time.Now, NewID: newID,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Service{
-		Service: use, fleet: fleet, outbox: outbox,
-		clock: access.NewClock(use, clockInterval, observer.clockFailed),
-	}, nil
+	return &Service{Service: use, fleet: fleet, outbox: outbox, loops: []loop{
+		access.NewClock(use, clockInterval, observer.clockFailed),
+		access.NewJudge(use, durationOr(config.GetPolicy().GetJudgeInterval(), defaultJudge), observer.judgeFailed),
+		access.NewLoop(files.follow(use), durationOr(config.GetPolicy().GetReloadInterval(), defaultReload), nil,
+			observer.policyNotRecorded),
+	}}, nil
+}
+
+func agentsOf(config []*accessv1.Agent) (map[grant.Subject]access.Agent, error) {
+	agents := map[grant.Subject]access.Agent{}
+	names := map[string]bool{}
+	for i, a := range config {
+		account, err := grant.Service(a.GetServiceAccount())
+		if err != nil {
+			return nil, fmt.Errorf("agents[%d].service_account: %w", i, err)
+		}
+		subject, err := grant.Agent(a.GetName())
+		if err != nil {
+			return nil, fmt.Errorf("agents[%d].name: %w", i, err)
+		}
+		owner, err := grant.Person(a.GetOwner())
+		if err != nil {
+			return nil, fmt.Errorf("agents[%d].owner: %w", i, err)
+		}
+		if _, taken := agents[account]; taken || names[a.GetName()] {
+			return nil, fmt.Errorf("agents[%d]: its name or its service account is another agent's", i)
+		}
+		names[a.GetName()] = true
+		agents[account] = access.Agent{Subject: subject, Owner: owner}
+	}
+	return agents, nil
 }
 
 // newIssuer opens the signing key, so that a wrong encryption key stops the start and not the first request.
@@ -158,18 +202,6 @@ func newIssuer(ctx context.Context, config *accessv1.Token, keys store.Keys) (*c
 	}
 	ttl := durationOr(config.GetTtl(), defaultTTL)
 	return credential.NewIssuer(keys, sealer, config.GetIssuer(), ttl), nil
-}
-
-func rulesOf(config *accessv1.Policy) []policy.Rule {
-	var rules []policy.Rule
-	for _, r := range config.GetRules() {
-		rules = append(rules, policy.Rule{
-			Name: r.GetName(), Pools: r.GetPools(), Groups: r.GetGroups(), ApproverGroups: r.GetApproverGroups(),
-			MaxDuration: r.GetMaxDuration().AsDuration(), DefaultDuration: r.GetDefaultDuration().AsDuration(),
-			PendingFor: r.GetPendingFor().AsDuration(),
-		})
-	}
-	return rules
 }
 
 // keySource reads the keys that nodes verify by: ours out of the store, and those of the configured identity providers.

@@ -35,7 +35,7 @@ const (
       "@type": types.google.com/haproxyaccess.config.service.haproxyaccess.v1.Config
       token: {issuer: "https://clutch.example", encryption_key_file: relative/key}
       clutch_url: https://clutch.example
-      policy: {rules: [{name: r, pools: ["*/*"], groups: [g], max_duration: 900s}]}
+      policy: {files: [/etc/clutch/policy/*.yaml]}
 `
 	otherPart = `
   - name: clutch.service.other

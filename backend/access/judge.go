@@ -1,0 +1,223 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
+)
+
+// facts are what is known now of a grant's subject. Where nothing newer is known, the groups that the grant was decided on
+// are the newest.
+func (s *Service) facts(ctx context.Context, g grant.Grant) (policy.Facts, error) {
+	f := policy.Facts{At: s.Now(), Groups: g.Groups}
+	if p, ok := s.Catalog.Pool(g.Pool); ok {
+		f.Tags = p.Tags
+	}
+	who := g.Subject
+	if g.Owner != "" {
+		who, f.Groups = g.Owner, nil
+		if !g.GroupsAt.IsZero() {
+			f.OwnerGroups = nonNil(g.Groups)
+		}
+	}
+	if !who.IsPerson() {
+		return f, nil
+	}
+	m, known, err := s.Directory.Membership(ctx, who)
+	if err != nil {
+		return f, internal(fmt.Errorf("read groups: %w", err))
+	}
+	if known && !m.At.Before(g.GroupsAt) {
+		if g.Owner != "" {
+			f.OwnerGroups = nonNil(m.Groups)
+		} else {
+			f.Groups = m.Groups
+		}
+	}
+	return f, nil
+}
+
+// Poke makes the Judge loop run at once: policy or somebody's groups have changed. It does not block.
+func (s *Service) Poke() {
+	select {
+	case s.poked <- struct{}{}:
+	default: // it will run anyway
+	}
+}
+
+// Judge looks at every open grant again, with the newest groups and the policy in force, and ends those that no longer
+// stand: their pool is gone, a lock covers them, or policy does not allow them any more (I4). It goes by what is, not by what has
+// changed, so it also ends what an earlier pass, or a process that died, left undone. A grant that cannot be judged is
+// left as it is, and the error says so; the others are judged.
+func (s *Service) Judge(ctx context.Context) error {
+	locks, err := s.History.Locks(ctx, s.Now(), maxLocks)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	err = s.eachOpen(ctx, store.Query{States: openStates}, func(records []store.Record) error {
+		var ends []end
+		for _, r := range records {
+			e, err := s.verdict(ctx, r.Grant, locks)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("judge grant %s: %w", r.Grant.ID, err))
+			} else if e.cause != "" {
+				ends = append(ends, e)
+			}
+		}
+		_, err := s.endAll(ctx, ends)
+		return err
+	})
+	return errors.Join(append(errs, err)...)
+}
+
+// end is why a grant is ended.
+type end struct {
+	g       grant.Grant
+	cause   grant.Cause
+	actor   grant.Subject // empty for policy
+	comment string
+}
+
+// errUndecided says that policy could not judge a grant in time.
+var errUndecided = errors.New("policy did not answer in time; the grant stands until it does")
+
+// verdict judges one grant. Without a cause it stands.
+func (s *Service) verdict(ctx context.Context, g grant.Grant, locks []grant.Lock) (end, error) {
+	for _, l := range locks {
+		if l.Covers(g.Subject, g.Owner, g.Pool) {
+			return end{g: g, cause: grant.CauseLock, actor: l.By, comment: lockComment(l)}, nil
+		}
+	}
+	if _, ok := s.Catalog.Pool(g.Pool); !ok {
+		return end{g: g, cause: grant.CausePolicyChanged, comment: "The pool is not in the configuration any more."}, nil
+	}
+	f, err := s.facts(ctx, g)
+	if err != nil {
+		return end{}, err
+	}
+	v := policy.Judge(ctx, s.Policy, g, f)
+	switch {
+	case v.Undecided:
+		return end{}, errUndecided
+	case v.Stands:
+		return end{}, nil
+	}
+	return end{g: g, cause: v.Cause, comment: s.because(ctx, g, v)}, nil
+}
+
+// because is the comment of a revocation by policy: its explanation, the version of the policy, and of when the groups are.
+func (s *Service) because(ctx context.Context, g grant.Grant, v policy.Verdict) string {
+	at, source := g.GroupsAt, g.GroupsSource
+	who := g.Subject
+	if g.Owner != "" {
+		who = g.Owner
+	}
+	if m, known, err := s.Directory.Membership(ctx, who); err == nil && known && !m.At.Before(at) {
+		at, source = m.At, m.Source
+	}
+	text := fmt.Sprintf("%s (policy %s, %.12s", v.Explanation, v.Decision.Policy, v.Decision.Hash)
+	if !at.IsZero() {
+		text += fmt.Sprintf("; groups of %s by %s", at.UTC().Format(time.RFC3339), source)
+	}
+	return text + ")"
+}
+
+// eachOpen calls do for every page of grants.
+func (s *Service) eachOpen(ctx context.Context, q store.Query, do func([]store.Record) error) error {
+	q.Limit = endBatch
+	for {
+		records, err := s.Grants.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			return nil
+		}
+		if err := do(records); err != nil {
+			return err
+		}
+		last := records[len(records)-1].Grant
+		q.After = &store.Cursor{RequestedAt: last.RequestedAt, ID: last.ID}
+		if len(records) < q.Limit {
+			return nil
+		}
+	}
+}
+
+// endBatch is how many grants are ended in one commit.
+const endBatch = 200
+
+// endAll revokes grants, many in one commit, and tells the nodes. One that changed in between is read and judged again, so
+// that a revocation never loses to an approval; one that has ended by itself is left. It answers the last record of each
+// that it ended.
+func (s *Service) endAll(ctx context.Context, ends []end) ([]store.Record, error) {
+	if len(ends) == 0 {
+		return nil, nil
+	}
+	done, err := s.endBatch(ctx, ends)
+	if !errors.Is(err, store.ErrConflict) {
+		return done, err
+	}
+	var errs []error
+	for _, e := range ends {
+		r, ok, err := s.endOne(ctx, e)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if ok {
+			done = append(done, r)
+		}
+	}
+	return done, errors.Join(errs...)
+}
+
+// endBatch ends all of them in one commit or none.
+func (s *Service) endBatch(ctx context.Context, ends []end) ([]store.Record, error) {
+	var events []grant.Event
+	for _, e := range ends {
+		_, event, err := grant.Advance(e.g, e.action(), s.Now())
+		if err != nil {
+			return nil, fmt.Errorf("end grant %s: %w", e.g.ID, err)
+		}
+		events = append(events, event)
+	}
+	revision, err := s.Grants.Commit(ctx, store.Change{Events: events})
+	if err != nil {
+		return nil, err
+	}
+	s.Enforcer.Changed(revision)
+	records := make([]store.Record, len(events))
+	for i, e := range events {
+		records[i] = store.Record{Grant: e.Grant, Revision: revision - int64(len(events)-1-i)}
+	}
+	return records, nil
+}
+
+// endOne ends a grant as it is by now; false if it has ended.
+func (s *Service) endOne(ctx context.Context, e end) (store.Record, bool, error) {
+	for range tries {
+		r, err := s.Grants.Grant(ctx, e.g.ID)
+		if err != nil || r.Grant.State.Final() {
+			return store.Record{}, false, err
+		}
+		e.g = r.Grant
+		done, err := s.endBatch(ctx, []end{e})
+		if err == nil {
+			return done[0], true, nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return store.Record{}, false, err
+		}
+	}
+	return store.Record{}, false, fmt.Errorf("end grant %s: %w", e.g.ID, store.ErrConflict)
+}
+
+func (e end) action() grant.Action {
+	return grant.Action{Verb: grant.Revoke, Actor: e.actor, Cause: e.cause, Comment: e.comment}
+}

@@ -1,0 +1,232 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
+)
+
+// LockAsk is what CreateLock is asked for. Every field that is set narrows it; Everything must be set where none is.
+type LockAsk struct {
+	Subject     string
+	Environment string
+	Pool        string
+	Everything  bool
+	Reason      string
+	Until       time.Time
+	DryRun      bool // say what it would end, and do nothing
+}
+
+// LockView is a lock with what it did, or would do.
+type LockView struct {
+	Lock grant.Lock
+	// Open is how many grants it covers that were open: by state.
+	Open map[grant.State]int
+	// Failed is how many of them could not be ended yet: they are tried again until they are.
+	Failed int
+}
+
+const (
+	// maxLocks is how many locks may hold at a time.
+	maxLocks = 1000
+	// maxLock is how long a lock may hold: what is to be closed for good is a matter of policy.
+	maxLock = 366 * 24 * time.Hour
+)
+
+// Lock stops new access and ends what there is, at once, for what it covers. New access is stopped first; then grants are
+// ended, so that nothing gets through in between. Operators only. Errors: Invalid, Forbidden, Conflict.
+func (s *Service) Lock(ctx context.Context, c Caller, ask LockAsk, key string) (LockView, error) {
+	l, err := s.newLock(c, ask)
+	if err != nil {
+		return LockView{}, err
+	}
+	if ask.DryRun {
+		return s.covered(ctx, l)
+	}
+	call, err := newCall(c, "CreateLock", key, ask)
+	if err != nil {
+		return LockView{}, err
+	}
+	id, found, err := s.find(ctx, call)
+	if err != nil {
+		return LockView{}, err
+	}
+	if found {
+		if l, err = s.History.Lock(ctx, id); err != nil {
+			return LockView{}, internal(err)
+		}
+	} else if err := s.putLock(ctx, call, l); err != nil {
+		return LockView{}, err
+	}
+	if !l.Holds(s.Now()) {
+		return LockView{Lock: l}, nil // the same call again, after the lock has ended
+	}
+	return s.endCovered(ctx, l)
+}
+
+func (s *Service) newLock(c Caller, ask LockAsk) (grant.Lock, error) {
+	if !s.isOperator(c) {
+		return grant.Lock{}, errorf(Forbidden, "only an operator locks")
+	}
+	if err := checkReason(ask.Reason); err != nil {
+		return grant.Lock{}, err
+	}
+	if all := ask.Subject == "" && ask.Environment == "" && ask.Pool == ""; all != ask.Everything {
+		return grant.Lock{}, errorf(Invalid, "name a subject, an environment or a pool, or say everything, not both")
+	}
+	now := s.Now()
+	if ask.Until.Sub(now) > maxLock {
+		return grant.Lock{}, errorf(Invalid, "until: at most a year ahead")
+	}
+	l, err := grant.NewLock(grant.Lock{
+		ID: s.NewID(), Subject: grant.Subject(ask.Subject), Environment: ask.Environment, Pool: ask.Pool,
+		Reason: ask.Reason, By: c.Subject, Until: ask.Until,
+	}, now)
+	if err != nil {
+		return grant.Lock{}, errorf(Invalid, "%s", err)
+	}
+	return l, nil
+}
+
+func (s *Service) putLock(ctx context.Context, call call, l grant.Lock) error {
+	locks, err := s.History.Locks(ctx, s.Now(), maxLocks)
+	if err != nil {
+		return internal(err)
+	}
+	if len(locks) == maxLocks {
+		return errorf(Conflict, "%d locks hold already; lift one of them first", maxLocks)
+	}
+	e := grant.Event{Verb: grant.PutLock, Actor: l.By, Comment: l.Reason, At: l.At, Lock: l}
+	if _, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}, Replay: call.replay(l.ID, l.At)}); err != nil {
+		return commitError(err, grant.Grant{})
+	}
+	return nil
+}
+
+// covered counts what a lock covers.
+func (s *Service) covered(ctx context.Context, l grant.Lock) (LockView, error) {
+	v := LockView{Lock: l, Open: map[grant.State]int{}}
+	err := s.eachOpen(ctx, lockQuery(l), func(records []store.Record) error {
+		for _, r := range records {
+			if l.Covers(r.Grant.Subject, r.Grant.Owner, r.Grant.Pool) {
+				v.Open[r.Grant.State]++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return LockView{}, internal(err)
+	}
+	return v, nil
+}
+
+// endCovered ends what the lock covers. What fails is left to the Judge loop, which is told.
+func (s *Service) endCovered(ctx context.Context, l grant.Lock) (LockView, error) {
+	v := LockView{Lock: l, Open: map[grant.State]int{}}
+	var last store.Record
+	err := s.eachOpen(ctx, lockQuery(l), func(records []store.Record) error {
+		var ends []end
+		for _, r := range records {
+			if l.Covers(r.Grant.Subject, r.Grant.Owner, r.Grant.Pool) {
+				ends = append(ends, end{g: r.Grant, cause: grant.CauseLock, actor: l.By, comment: lockComment(l)})
+				v.Open[r.Grant.State]++
+			}
+		}
+		done, err := s.endAll(ctx, ends)
+		for _, r := range done {
+			if !r.Grant.ActivatedAt.IsZero() {
+				last = r
+			}
+		}
+		if err != nil {
+			v.Failed += len(ends) - len(done)
+		}
+		return nil // the next page all the same
+	})
+	if err != nil || v.Failed > 0 {
+		s.Poke()
+	}
+	if err != nil {
+		return LockView{}, &Error{Code: Unavailable, cause: err,
+			Message: "the lock holds and stops new access; not all grants are ended yet, they will be: see " + l.ID}
+	}
+	s.await(ctx, last)
+	return v, nil
+}
+
+func lockQuery(l grant.Lock) store.Query {
+	return store.Query{Environment: l.Environment, Pool: l.Pool, States: openStates}
+}
+
+// Unlock lifts a lock before its end. It brings no access back. Operators only. Errors: Invalid, Forbidden, NotFound,
+// Conflict (it has ended).
+func (s *Service) Unlock(ctx context.Context, c Caller, id, reason, key string) (LockView, error) {
+	if !s.isOperator(c) {
+		return LockView{}, errorf(Forbidden, "only an operator unlocks")
+	}
+	if err := checkReason(reason); err != nil {
+		return LockView{}, err
+	}
+	call, err := newCall(c, "ReleaseLock", key, []string{id, reason})
+	if err != nil {
+		return LockView{}, err
+	}
+	l, err := s.History.Lock(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return LockView{}, errorf(NotFound, "no such lock")
+	case err != nil:
+		return LockView{}, internal(err)
+	}
+	if _, found, err := s.find(ctx, call); err != nil || found {
+		return LockView{Lock: l}, err
+	}
+	now := s.Now()
+	lifted, err := l.Lift(c.Subject, now)
+	if err != nil {
+		return LockView{}, errorf(Conflict, "the lock has ended already")
+	}
+	e := grant.Event{Verb: grant.LiftLock, Actor: c.Subject, Comment: reason, At: now, Lock: lifted}
+	if _, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}, Replay: call.replay(id, now)}); err != nil {
+		return LockView{}, commitError(err, grant.Grant{})
+	}
+	return LockView{Lock: lifted}, nil
+}
+
+// Locks lists the locks that hold, or the newest of all. Auditors and operators only. Errors: Forbidden, Internal.
+func (s *Service) Locks(ctx context.Context, c Caller, all bool) ([]grant.Lock, error) {
+	if !s.isAuditor(c) && !s.isOperator(c) {
+		return nil, errorf(Forbidden, "only auditors and operators see the locks")
+	}
+	at := s.Now()
+	if all {
+		at = time.Time{}
+	}
+	locks, err := s.History.Locks(ctx, at, maxLocks)
+	if err != nil {
+		return nil, internal(err)
+	}
+	return locks, nil
+}
+
+// covering is the lock that stops new access of the caller to the pool; nil if none does.
+func covering(locks []grant.Lock, c Caller, p grant.Pool) *grant.Lock {
+	for i, l := range locks {
+		if l.Covers(c.Subject, c.Owner, p) {
+			return &locks[i]
+		}
+	}
+	return nil
+}
+
+// lockSentence is what a requester is told.
+func lockSentence(l grant.Lock) string {
+	return fmt.Sprintf("Access is locked until %s: %s", l.Until.UTC().Format(time.RFC3339), l.Reason)
+}
+
+// lockComment is what is said of a grant that a lock ends.
+func lockComment(l grant.Lock) string { return fmt.Sprintf("lock %s: %s", l.ID, l.Reason) }
