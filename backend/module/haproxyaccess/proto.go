@@ -1,11 +1,7 @@
 package haproxyaccess
 
 import (
-	"strings"
-	"time"
-
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
 	v1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/haproxyaccess/v1"

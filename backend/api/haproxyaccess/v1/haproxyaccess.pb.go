@@ -2359,8 +2359,7 @@ type RevokeGrantsRequest struct {
 	Everything bool   `protobuf:"varint,6,opt,name=everything,proto3" json:"everything,omitempty"`
 	Reason     string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Say what it would end, and do nothing.
-	DryRun bool `protobuf:"varint,8,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
-	// Not needed for a dry run.
+	DryRun         bool   `protobuf:"varint,8,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	IdempotencyKey string `protobuf:"bytes,9,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -2716,8 +2715,7 @@ type CreateLockRequest struct {
 	// When it ends by itself; at most a year ahead.
 	UntilTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
 	// Say what it would end, and do nothing.
-	DryRun bool `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
-	// Not needed for a dry run.
+	DryRun         bool   `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -5106,7 +5104,7 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x04 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:'\xb2\xe1\x1c#\n" +
 	"!\x12\x1fhaproxyaccess/grants/{grant_id}\"E\n" +
 	"\x14ReviewAccessResponse\x12-\n" +
-	"\x05grant\x18\x01 \x01(\v2\x17.haproxyaccess.v1.GrantR\x05grant\"\xac\x03\n" +
+	"\x05grant\x18\x01 \x01(\v2\x17.haproxyaccess.v1.GrantR\x05grant\"\xa9\x03\n" +
 	"\x13RevokeGrantsRequest\x12)\n" +
 	"\venvironment\x18\x01 \x01(\tB\a\xfaB\x04r\x02\x18\x1fR\venvironment\x12\x1b\n" +
 	"\x04pool\x18\x02 \x01(\tB\a\xfaB\x04r\x02\x18?R\x04pool\x12\"\n" +
@@ -5118,8 +5116,8 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"everything\x12\"\n" +
 	"\x06reason\x18\a \x01(\tB\n" +
 	"\xfaB\ar\x05\x10\x01\x18\xe8\aR\x06reason\x12\x17\n" +
-	"\adry_run\x18\b \x01(\bR\x06dryRun\x12I\n" +
-	"\x0fidempotency_key\x18\t \x01(\tB \xfaB\x1dr\x1b\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$\xd0\x01\x01R\x0eidempotencyKey:\x1c\xb2\xe1\x1c\x18\n" +
+	"\adry_run\x18\b \x01(\bR\x06dryRun\x12F\n" +
+	"\x0fidempotency_key\x18\t \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1c\xb2\xe1\x1c\x18\n" +
 	"\x16\x12\x14haproxyaccess/grants\"\x97\x01\n" +
 	"\x14RevokeGrantsResponse\x126\n" +
 	"\acovered\x18\x01 \x01(\v2\x1c.haproxyaccess.v1.OpenGrantsR\acovered\x12/\n" +
@@ -5144,7 +5142,7 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\n" +
 	"lift_actor\x18\t \x01(\tR\tliftActor\x127\n" +
 	"\tlift_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\bliftTime\"\x89\x03\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\bliftTime\"\x86\x03\n" +
 	"\x11CreateLockRequest\x12\"\n" +
 	"\asubject\x18\x01 \x01(\tB\b\xfaB\x05r\x03\x18\x80\x01R\asubject\x12)\n" +
 	"\venvironment\x18\x02 \x01(\tB\a\xfaB\x04r\x02\x18\x1fR\venvironment\x12\x1b\n" +
@@ -5156,8 +5154,8 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\xfaB\ar\x05\x10\x01\x18\xe8\aR\x06reason\x12C\n" +
 	"\n" +
 	"until_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\b\xfaB\x05\xb2\x01\x02\b\x01R\tuntilTime\x12\x17\n" +
-	"\adry_run\x18\a \x01(\bR\x06dryRun\x12I\n" +
-	"\x0fidempotency_key\x18\b \x01(\tB \xfaB\x1dr\x1b\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$\xd0\x01\x01R\x0eidempotencyKey:\x1b\xb2\xe1\x1c\x17\n" +
+	"\adry_run\x18\a \x01(\bR\x06dryRun\x12F\n" +
+	"\x0fidempotency_key\x18\b \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1b\xb2\xe1\x1c\x17\n" +
 	"\x15\x12\x13haproxyaccess/locks\"\x90\x01\n" +
 	"\x12CreateLockResponse\x12*\n" +
 	"\x04lock\x18\x01 \x01(\v2\x16.haproxyaccess.v1.LockR\x04lock\x126\n" +

@@ -5053,30 +5053,26 @@ func (m *RevokeGrantsRequest) validate(all bool) error {
 
 	// no validation rules for DryRun
 
-	if m.GetIdempotencyKey() != "" {
-
-		if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
-			err := RevokeGrantsRequestValidationError{
-				field:  "IdempotencyKey",
-				reason: "value length must be between 8 and 128 runes, inclusive",
-			}
-			if !all {
-				return err
-			}
-			errors = append(errors, err)
+	if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
+		err := RevokeGrantsRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value length must be between 8 and 128 runes, inclusive",
 		}
-
-		if !_RevokeGrantsRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
-			err := RevokeGrantsRequestValidationError{
-				field:  "IdempotencyKey",
-				reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
-			}
-			if !all {
-				return err
-			}
-			errors = append(errors, err)
+		if !all {
+			return err
 		}
+		errors = append(errors, err)
+	}
 
+	if !_RevokeGrantsRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
+		err := RevokeGrantsRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
 	}
 
 	if len(errors) > 0 {
@@ -5713,30 +5709,26 @@ func (m *CreateLockRequest) validate(all bool) error {
 
 	// no validation rules for DryRun
 
-	if m.GetIdempotencyKey() != "" {
-
-		if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
-			err := CreateLockRequestValidationError{
-				field:  "IdempotencyKey",
-				reason: "value length must be between 8 and 128 runes, inclusive",
-			}
-			if !all {
-				return err
-			}
-			errors = append(errors, err)
+	if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
+		err := CreateLockRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value length must be between 8 and 128 runes, inclusive",
 		}
-
-		if !_CreateLockRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
-			err := CreateLockRequestValidationError{
-				field:  "IdempotencyKey",
-				reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
-			}
-			if !all {
-				return err
-			}
-			errors = append(errors, err)
+		if !all {
+			return err
 		}
+		errors = append(errors, err)
+	}
 
+	if !_CreateLockRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
+		err := CreateLockRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
 	}
 
 	if len(errors) > 0 {
