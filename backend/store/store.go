@@ -124,7 +124,8 @@ type Cursor struct {
 type Grants interface {
 	// Commit writes a change wholly or not at all and returns the revision of its last event. Revisions go up by one for
 	// each event, in the order of commits: who has read n never sees a new m < n. Errors: ErrConflict, ErrReplay,
-	// *LiveError, or a failure of the database.
+	// *LiveError, *LockedError, or a failure of the database. A change whose context ends before it is taken up is not
+	// written; after that the answer is what became of it, however long that takes (the driver bounds it).
 	Commit(ctx context.Context, c Change) (int64, error)
 	// Grant reads one row, or ErrNotFound.
 	Grant(ctx context.Context, id string) (Record, error)
@@ -141,7 +142,8 @@ type Grants interface {
 
 // History is what is read beside the grants themselves.
 type History interface {
-	// History answers one page of the log, of what the query lets through.
+	// History answers one page of the log, of what the query lets through. An event that cannot be read ends the page
+	// before it; where it is the first, the answer is ErrCorrupt.
 	History(ctx context.Context, q EventQuery) ([]Entry, error)
 	// Locks lists the locks, newest first: those that hold at the time at, or, if it is zero, all of them, at most limit.
 	Locks(ctx context.Context, at time.Time, limit int) ([]grant.Lock, error)
@@ -153,9 +155,9 @@ type History interface {
 
 // EventQuery filters and pages events. Empty fields do not filter.
 type EventQuery struct {
-	GrantID     string
-	Subject     grant.Subject // of the grant, or refused; also a grant's owner
-	Environment string
+	GrantID     string        // a grant's, or a lock's
+	Subject     grant.Subject // of the grant, refused, or locked; also a grant's owner
+	Environment string        // as Pool, of the grant, or locked
 	Pool        string
 	Verbs       []grant.Verb
 	From, To    time.Time // From <= the event's time < To
@@ -209,13 +211,18 @@ type Key struct {
 	Created time.Time
 }
 
+// KeyCurrent is the one state of a key that the store knows of: at most one key is in it, so that two gateways that start
+// on a new store do not both make the first.
+const KeyCurrent = "current"
+
 // Keys keeps signing keys. It is credential's.
 type Keys interface {
 	// Keys lists all of them, oldest first.
 	Keys(ctx context.Context) ([]Key, error)
-	// AddKey adds one; ErrConflict if the KID is there.
+	// AddKey adds one; ErrConflict if the KID is there, or if it is in KeyCurrent and another key is.
 	AddKey(ctx context.Context, k Key) error
-	// SetKeyState changes one key's state, from one to another: ErrConflict if it is not in from.
+	// SetKeyState changes one key's state, from one to another: ErrConflict if it is not in from, or if to is KeyCurrent and
+	// another key is.
 	SetKeyState(ctx context.Context, kid, from, to string) error
 }
 

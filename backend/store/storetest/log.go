@@ -120,11 +120,16 @@ func testRevisionsInCommitOrder(t *testing.T, h Harness) {
 func rebuild(entries []store.Entry, until int64) map[string]store.Record {
 	rows := map[string]store.Record{}
 	for _, e := range entries {
-		if e.Revision <= until && e.Event.Verb != "refuse" {
+		if e.Revision <= until && rowed(e.Event) {
 			rows[e.Event.Grant.ID] = store.Record{Grant: e.Event.Grant, Revision: e.Revision}
 		}
 	}
 	return rows
+}
+
+// rowed reports whether an event leads to a grant's row.
+func rowed(e grant.Event) bool {
+	return e.Verb != "refuse" && e.Verb != "lock" && e.Verb != "unlock" && e.Verb != "policy"
 }
 
 // checkSnapshot compares a snapshot with the log.

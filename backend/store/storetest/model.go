@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,18 +49,20 @@ func (m *model) commit(c store.Change) (*model, map[string]bool) {
 		}
 		n.replays[c.Replay.Key] = true
 	}
+	wrong := map[string]bool{}
 	for _, e := range c.Events {
 		n.log = append(n.log, e)
-		if wrong := n.apply(e); len(wrong) > 0 {
-			return m, wrong
-		}
+		maps.Copy(wrong, n.apply(e))
+	}
+	if len(wrong) > 0 {
+		return m, wrong
 	}
 	return n, map[string]bool{fine: true}
 }
 
 func (m *model) apply(e grant.Event) map[string]bool {
 	wrong := map[string]bool{}
-	if e.Verb == "refuse" {
+	if !rowed(e) {
 		return nil
 	}
 	g := e.Grant

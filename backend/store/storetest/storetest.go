@@ -14,6 +14,8 @@ import (
 // Store is a driver's open store.
 type Store interface {
 	store.Grants
+	store.History
+	store.Logins
 	store.Reader
 	store.Positions
 	store.Keys

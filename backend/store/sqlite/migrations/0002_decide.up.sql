@@ -1,0 +1,169 @@
+-- Votes may come to nothing and be held again over an extension, and access in an emergency is looked at afterwards.
+INSERT INTO transitions (from_state, verb, to_state) VALUES
+  ('pending', 'withdraw',         'pending'),
+  ('active',  'ask_extension',    'active'),
+  ('active',  'approve',          'active'),
+  ('active',  'withdraw',         'active'),
+  ('active',  'deny_extension',   'active'),
+  ('active',  'cancel_extension', 'active'),
+  ('active',  'lapse_extension',  'active'),
+  ('active',  'review',           'active'),
+  ('expired', 'review',           'expired'),
+  ('revoked', 'review',           'revoked');
+
+-- What events are searched by, and the transition that each is: its grant's version after it, 0 for an event that is none.
+ALTER TABLE events ADD COLUMN subject     TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN owner       TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN environment TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN pool        TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN at          INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE events ADD COLUMN version     INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE events ADD COLUMN from_state  TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN to_state    TEXT NOT NULL DEFAULT '';
+
+-- Only here are the rules lifted that keep rows as they are, for columns that no hash is over. A document that cannot be
+-- read stays to be found by who reads the log.
+DROP TRIGGER events_unchanged;
+UPDATE events SET
+  subject     = CAST(coalesce(json_extract(doc, '$.grant.subject'), '') AS TEXT),
+  owner       = CAST(coalesce(json_extract(doc, '$.grant.owner'), '') AS TEXT),
+  environment = CAST(coalesce(json_extract(doc, '$.grant.environment'), '') AS TEXT),
+  pool        = CAST(coalesce(json_extract(doc, '$.grant.pool'), '') AS TEXT),
+  at          = CAST(coalesce(json_extract(doc, '$.at'), 0) AS INTEGER),
+  version     = iif(verb = 'refuse', 0, CAST(coalesce(json_extract(doc, '$.grant.version'), 0) AS INTEGER)),
+  from_state  = iif(verb = 'refuse', '', CAST(coalesce(json_extract(doc, '$.from'), '') AS TEXT)),
+  to_state    = iif(verb = 'refuse', '', CAST(coalesce(json_extract(doc, '$.grant.state'), '') AS TEXT))
+WHERE json_valid(doc);
+CREATE TRIGGER events_unchanged BEFORE UPDATE ON events
+BEGIN
+  SELECT RAISE(ABORT, 'events are not changed');
+END;
+
+CREATE INDEX events_subject ON events (subject, revision);
+CREATE INDEX events_owner ON events (owner, revision) WHERE owner <> '';
+CREATE INDEX events_pool ON events (environment, pool, revision);
+CREATE INDEX events_time ON events (at, revision);
+CREATE INDEX events_other ON events (verb, revision) WHERE version = 0;
+
+-- Locks. doc is the whole lock (store.EncodeLock). One that was not lifted has 0 there.
+CREATE TABLE locks (
+  id          TEXT PRIMARY KEY CHECK (id <> ''),
+  subject     TEXT NOT NULL,
+  environment TEXT NOT NULL,
+  pool        TEXT NOT NULL,
+  at          INTEGER NOT NULL,
+  until       INTEGER NOT NULL,
+  lifted_at   INTEGER NOT NULL,
+  revision    INTEGER NOT NULL REFERENCES events (revision) DEFERRABLE INITIALLY DEFERRED,
+  doc         TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX locks_open ON locks (until) WHERE lifted_at = 0;
+CREATE INDEX locks_order ON locks (at DESC, id DESC);
+
+CREATE TRIGGER locks_begin BEFORE INSERT ON locks
+WHEN NEW.lifted_at <> 0 OR EXISTS (SELECT 1 FROM locks WHERE id = NEW.id)
+  OR NOT EXISTS (SELECT 1 FROM events WHERE revision = NEW.revision AND grant_id = NEW.id AND verb = 'lock')
+BEGIN
+  SELECT RAISE(ABORT, 'a lock begins by its event, and replaces none');
+END;
+
+CREATE TRIGGER locks_lift BEFORE UPDATE ON locks
+WHEN OLD.lifted_at <> 0 OR NEW.lifted_at = 0 OR NEW.id <> OLD.id OR NEW.subject <> OLD.subject
+  OR NEW.environment <> OLD.environment OR NEW.pool <> OLD.pool OR NEW.at <> OLD.at OR NEW.until <> OLD.until
+  OR NOT EXISTS (SELECT 1 FROM events WHERE revision = NEW.revision AND grant_id = OLD.id AND verb = 'unlock')
+BEGIN
+  SELECT RAISE(ABORT, 'a lock is lifted once, by its event, and not changed otherwise');
+END;
+
+CREATE TRIGGER locks_stay BEFORE DELETE ON locks
+BEGIN
+  SELECT RAISE(ABORT, 'locks are not deleted');
+END;
+
+-- The log itself holds the table of transitions: each event of a grant goes on from the one before, without a gap, and
+-- leaves what the request has fixed.
+CREATE TRIGGER events_follow BEFORE INSERT ON events
+WHEN NEW.verb NOT IN ('refuse', 'lock', 'unlock', 'policy') AND (NEW.version < 1
+  OR NOT EXISTS (SELECT 1 FROM transitions WHERE from_state = NEW.from_state AND verb = NEW.verb AND to_state = NEW.to_state)
+  OR NEW.version = 1 AND (NEW.from_state <> ''
+    OR EXISTS (SELECT 1 FROM events WHERE grant_id = NEW.grant_id AND version > 0))
+  OR NEW.version > 1 AND NOT EXISTS (SELECT 1
+    FROM (SELECT * FROM events WHERE grant_id = NEW.grant_id AND version > 0 ORDER BY revision DESC LIMIT 1)
+    WHERE version = NEW.version - 1 AND to_state = NEW.from_state AND subject = NEW.subject AND owner = NEW.owner
+      AND environment = NEW.environment AND pool = NEW.pool))
+BEGIN
+  SELECT RAISE(ABORT, 'this event is not in the table of transitions');
+END;
+
+CREATE TRIGGER events_aside BEFORE INSERT ON events
+WHEN NEW.verb IN ('refuse', 'lock', 'unlock', 'policy') AND (NEW.version <> 0 OR NEW.from_state <> '' OR NEW.to_state <> '')
+BEGIN
+  SELECT RAISE(ABORT, 'this event is no transition');
+END;
+
+-- The verbs of grant.Verb.Opens; a test compares them.
+CREATE TRIGGER events_locked BEFORE INSERT ON events
+WHEN NEW.verb IN ('request', 'approve', 'complete', 'activate', 'ask_extension', 'extend') AND EXISTS (SELECT 1 FROM locks
+  WHERE lifted_at = 0 AND until > NEW.at AND subject IN ('', NEW.subject, NEW.owner)
+    AND environment IN ('', NEW.environment) AND pool IN ('', NEW.pool))
+BEGIN
+  SELECT RAISE(ABORT, 'a lock covers this access');
+END;
+
+-- due_at is when the clock has something to do with a grant that is not final. waiting and review are the groups, as JSON,
+-- of the vote that is on and of the review that is to be done.
+ALTER TABLE grants ADD COLUMN due_at  INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE grants ADD COLUMN waiting TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE grants ADD COLUMN review  TEXT NOT NULL DEFAULT '[]';
+
+DROP TRIGGER grants_begin;
+DROP TRIGGER grants_advance;
+UPDATE grants SET due_at = CASE state
+  WHEN 'pending' THEN lapses_at WHEN 'approved' THEN min(lapses_at, starts_at) WHEN 'active' THEN expires_at ELSE 0 END;
+UPDATE grants SET waiting = (SELECT json_group_array(DISTINCT named.value)
+  FROM json_each(doc, '$.steps') AS step, json_each(step.value, '$.groups') AS named)
+WHERE state = 'pending' AND json_valid(doc);
+
+DROP INDEX grants_open;
+CREATE INDEX grants_due ON grants (state, due_at) WHERE state IN ('pending', 'approved', 'active');
+CREATE INDEX grants_owner ON grants (owner, requested_at DESC, id DESC) WHERE owner <> '';
+CREATE INDEX grants_waiting ON grants (requested_at DESC, id DESC) WHERE waiting <> '[]';
+CREATE INDEX grants_review ON grants (requested_at DESC, id DESC) WHERE review <> '[]';
+
+-- A row is what the grant's last event led to. It may pass over versions that were there for a moment of one transaction:
+-- the log has them all. The row's id is looked for as well, since INSERT OR REPLACE would delete the old row without a
+-- trigger's notice.
+CREATE TRIGGER grants_begin BEFORE INSERT ON grants
+WHEN EXISTS (SELECT 1 FROM grants WHERE id = NEW.id)
+  OR NOT EXISTS (SELECT 1
+    FROM (SELECT * FROM events WHERE grant_id = NEW.id AND version > 0 ORDER BY revision DESC LIMIT 1)
+    WHERE revision = NEW.revision AND version = NEW.version AND to_state = NEW.state AND subject = NEW.subject
+      AND owner = NEW.owner AND environment = NEW.environment AND pool = NEW.pool)
+BEGIN
+  SELECT RAISE(ABORT, 'a grant is what its last event led to, and replaces none');
+END;
+
+CREATE TRIGGER grants_advance BEFORE UPDATE ON grants
+WHEN NEW.version <= OLD.version OR NEW.revision <= OLD.revision
+  OR NEW.id <> OLD.id OR NEW.subject <> OLD.subject OR NEW.owner <> OLD.owner
+  OR NEW.environment <> OLD.environment OR NEW.pool <> OLD.pool OR NEW.requested_at <> OLD.requested_at
+  OR NOT EXISTS (SELECT 1
+    FROM (SELECT * FROM events WHERE grant_id = OLD.id AND version > 0 ORDER BY revision DESC LIMIT 1)
+    WHERE revision = NEW.revision AND version = NEW.version AND to_state = NEW.state)
+BEGIN
+  SELECT RAISE(ABORT, 'this change of a grant is not in the table of transitions');
+END;
+
+-- The last login of each subject. groups is for searching, doc as they came; both are JSON.
+CREATE TABLE logins (
+  subject TEXT PRIMARY KEY,
+  groups  TEXT NOT NULL,
+  doc     TEXT NOT NULL,
+  at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One key signs. Where two gateways made the first at the same time, it was the older one.
+UPDATE keys SET state = 'retired' WHERE state = 'current'
+  AND kid <> (SELECT kid FROM keys WHERE state = 'current' ORDER BY created, kid LIMIT 1);
+CREATE UNIQUE INDEX keys_current ON keys (state) WHERE state = 'current';
