@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ type Policy struct {
 // rule is a ruleSpec, compiled.
 type rule struct {
 	*ruleSpec
+	index     int // in the policy
 	name      string
 	place     string // file:line
 	scope     scope
@@ -85,6 +87,9 @@ func Compile(docs ...*Document) (*Policy, error) {
 
 // build compiles everything and runs no test.
 func build(docs []*Document) (*Policy, error) {
+	if slices.Contains(docs, nil) {
+		return nil, errors.New("compile a policy: a document is nil")
+	}
 	docs = slices.Clone(docs)
 	slices.SortStableFunc(docs, func(a, b *Document) int { return strings.Compare(a.File, b.File) })
 	c := &compiler{policy: &Policy{deadline: decideWithin}}
@@ -149,8 +154,9 @@ func (c *compiler) names(docs []*Document) {
 }
 
 func (c *compiler) rule(spec *ruleSpec) {
+	i := len(c.policy.rules)
 	r := rule{
-		ruleSpec: spec, name: spec.Name.value, place: fmt.Sprintf("%s:%d", c.file, spec.at.line),
+		ruleSpec: spec, index: i, name: spec.Name.value, place: fmt.Sprintf("%s:%d", c.file, spec.at.line),
 		scope: compileScope(spec.Match), who: compileMembers(spec.Who),
 		when: c.all(spec.When), auto: c.all(spec.Auto),
 	}
@@ -167,7 +173,6 @@ func (c *compiler) rule(spec *ruleSpec) {
 	if spec.Emergency != nil {
 		r.emergency = members{groups: values(spec.Emergency.Groups)}
 	}
-	i := len(c.policy.rules)
 	if spec.Deny {
 		r.denied = denial(spec)
 		c.policy.denies = append(c.policy.denies, i)

@@ -2,10 +2,10 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/cost"
-	"cel.dev/cel-go/common/types"
 )
 
 // conditions compiles each expression once, however many rules it stands in.
@@ -37,7 +37,7 @@ func (c *conditions) build(expression string) compiled {
 	tree, issues := c.env.Compile(expression)
 	if issues.Err() != nil {
 		first := issues.Errors()[0]
-		return wrong(position{first.Location.Line(), first.Location.Column() + 1}, "%s", clip(first.Message))
+		return wrong(position{first.Location.Line(), first.Location.Column() + 1}, "%s", oneLine(first.Message))
 	}
 	if tree.OutputType() != cel.BoolType {
 		return wrong(position{1, 1}, "a condition is true or false, and this is %s", tree.OutputType())
@@ -50,7 +50,7 @@ func (c *conditions) build(expression string) compiled {
 		return wrong(position{1, 1}, "its cost is not known: %v", err)
 	}
 	if estimate.Max > maxCost {
-		return wrong(position{1, 1}, "it may cost %s, and at most %d is allowed", units(estimate.Max), maxCost)
+		return wrong(position{1, 1}, "it may cost %s for the largest request, and at most %d are allowed", units(estimate.Max), maxCost)
 	}
 	p, err := c.env.Program(tree,
 		cel.EvalOptions(cel.OptOptimize), // folds constants, and compiles regular expressions now
@@ -59,7 +59,7 @@ func (c *conditions) build(expression string) compiled {
 		cel.InterruptCheckFrequency(checkEvery),
 	)
 	if err != nil {
-		return wrong(position{1, 1}, "%s", clip(err.Error()))
+		return wrong(position{1, 1}, "%s", oneLine(err.Error()))
 	}
 	return compiled{program: p}
 }
@@ -67,10 +67,13 @@ func (c *conditions) build(expression string) compiled {
 // units writes a cost; beyond all bounds the number says nothing.
 func units(n uint64) string {
 	if n > 1e15 {
-		return "more than can be counted"
+		return "more units than can be counted"
 	}
-	return fmt.Sprint(n)
+	return fmt.Sprintf("%d units", n)
 }
+
+// oneLine keeps an error of CEL's, which may quote the expression, on the line of the problem.
+func oneLine(s string) string { return shorten(strings.Join(strings.Fields(s), " "), 200) }
 
 // sizes tells CEL's estimator how large the facts are at most. What it does not know is unbounded, and so too dear.
 type sizes struct{}
@@ -130,7 +133,3 @@ var largest = map[[3]string]uint64{
 	{"pool", "tags", "@items"}:      maxTag,
 	{"request", "reason"}:           maxAnswer,
 }
-
-var _ cost.Estimator = sizes{}
-
-var _ = types.StringType

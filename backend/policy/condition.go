@@ -18,7 +18,7 @@ const (
 	maxExpression = 2048      // characters
 	maxNesting    = 64        // of brackets and operators
 	maxNodes      = 2000      // of the tree, macros expanded
-	maxPattern    = 2000      // instructions of a regular expression
+	maxPattern    = 500       // instructions of a regular expression
 	maxCost       = 2_000_000 // CEL's units, the worst case for facts of their largest size; a unit is some nanoseconds
 	checkEvery    = 64        // rounds of a loop between two looks at the clock
 )

@@ -3,13 +3,13 @@ package policy
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	// The successor of gopkg.in/yaml.v3, kept by the YAML organisation. Its nodes carry a line and a column and nothing of
@@ -109,11 +109,16 @@ func bidirectional(r rune) bool {
 
 var syntaxLine = regexp.MustCompile(`\A(?:yaml: )?(?:line (\d+): )?`)
 
-// syntax tells an error of the library, which knows the line and no column.
+// syntax tells an error of the library, which knows the line and no column. Its parser counts lines from zero, its scanner
+// from one.
 func (d *decoder) syntax(err error) {
 	m := syntaxLine.FindStringSubmatch(err.Error())
+	words := strings.TrimPrefix(err.Error(), m[0])
 	line, _ := strconv.Atoi(m[1]) // empty: no line is known
-	d.add(d.file, position{line, 1}, "%s", clip(strings.TrimPrefix(err.Error(), m[0])))
+	if strings.HasPrefix(words, "did not find expected") {
+		line++
+	}
+	d.add(d.file, position{line, 1}, "%s", shorten(words, 200))
 }
 
 // harmless holds the bounds of the tree, and that it means what it shows: no alias (a few of them make a document of any
@@ -195,9 +200,19 @@ func (d *decoder) list(n *yaml.Node, most int, decode func(*yaml.Node)) {
 	}
 }
 
-// scalar returns a text that is not empty. What YAML takes for a number or a truth value is refused, lest a name means
-// something else than it shows.
+// scalar returns a text of one line that is not empty.
 func (d *decoder) scalar(n *yaml.Node) (text, bool) {
+	t, ok := d.lines(n)
+	if ok && strings.ContainsAny(t.value, "\n\t") {
+		d.wrong(n, "want a text of one line")
+		return text{}, false
+	}
+	return t, ok
+}
+
+// lines returns a text that is not empty. What YAML takes for a number or a truth value is refused, and so is what nobody
+// sees: a name must not mean something else than it shows.
+func (d *decoder) lines(n *yaml.Node) (text, bool) {
 	tag := n.ShortTag()
 	switch {
 	case n.Kind != yaml.ScalarNode:
@@ -206,18 +221,29 @@ func (d *decoder) scalar(n *yaml.Node) (text, bool) {
 		d.wrong(n, "want a text; put it in quotes")
 	case strings.TrimSpace(n.Value) == "":
 		d.wrong(n, "the text is empty; leave the field out")
+	case strings.ContainsFunc(n.Value, func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' && r != '\t' }):
+		d.wrong(n, "the text has a character that nobody sees")
 	default:
-		return text{n.Value, positionOf(n)}, true
+		return text{strings.TrimRight(n.Value, "\n"), positionOf(n)}, true
 	}
 	return text{}, false
 }
 
-func (d *decoder) string(into *string) func(*yaml.Node) {
+// string takes a text of one line and at most bytes.
+func (d *decoder) string(into *string, most int) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		if t, ok := d.scalar(n); ok {
-			*into = t.value
+		t, ok := d.scalar(n)
+		if ok && len(t.value) > most {
+			d.wrong(n, "want a text of at most %d bytes", most)
+			return
 		}
+		*into = t.value
 	}
+}
+
+// prose takes a text for people, which may have several lines.
+func (d *decoder) prose(into *text) func(*yaml.Node) {
+	return func(n *yaml.Node) { *into, _ = d.lines(n) }
 }
 
 // matching takes a text that check accepts; what says how it has to look.
@@ -302,10 +328,11 @@ func (d *decoder) moment(into *time.Time) func(*yaml.Node) {
 }
 
 // clip shortens what an error repeats of a document.
-func clip(s string) string {
-	const most = 64
+func clip(s string) string { return shorten(s, 64) }
+
+func shorten(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
-	return fmt.Sprintf("%s...", strings.ToValidUTF8(s[:most], ""))
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }

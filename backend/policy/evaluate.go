@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -68,6 +67,7 @@ func (p *Policy) decide(ctx context.Context, r *Request, explain bool) (d Decisi
 	d = e.decide(ctx)
 	if e.late {
 		d = Decision{TimedOut: true, Explanation: "It could not be decided in time. Ask again."}
+		e.noteUnheard()
 	}
 	d.Policy, d.Hash, d.MayBreakGlass = p.name, p.hash, e.mayBreakGlass()
 	return d, e.findings
@@ -112,11 +112,11 @@ func (e *evaluation) allow(ctx context.Context) (chosen, nearest *rule, lacks []
 	for _, i := range e.policy.allows {
 		r := &e.policy.rules[i]
 		if why := e.mismatch(r); why != "" {
-			e.note(i, NoMatch, why)
+			e.note(r, NoMatch, why)
 			continue
 		}
 		if chosen != nil {
-			e.note(i, Unasked)
+			e.note(r, Unasked)
 			continue
 		}
 		found := e.lacks(ctx, r, nearest == nil || e.findings != nil)
@@ -125,7 +125,7 @@ func (e *evaluation) allow(ctx context.Context) (chosen, nearest *rule, lacks []
 			return nil, nil, nil
 		case len(found) == 0:
 			chosen = r
-			e.note(i, Allows)
+			e.note(r, Allows)
 			if e.findings == nil {
 				return chosen, nearest, lacks
 			}
@@ -133,7 +133,7 @@ func (e *evaluation) allow(ctx context.Context) (chosen, nearest *rule, lacks []
 			if nearest == nil {
 				nearest, lacks = r, found
 			}
-			e.note(i, Refuses, details(found)...)
+			e.note(r, Refuses, details(found)...)
 		}
 	}
 	return chosen, nearest, lacks
@@ -173,16 +173,16 @@ func (m *members) wanted() string {
 }
 
 // deny finds the first rule that denies. A condition that cannot be told counts as met: the rule denies unless another of
-// its conditions is not met. context is the rule whose duration and inputs are judged, nil for none.
-func (e *evaluation) deny(ctx context.Context, context *rule) (denier *rule, said string) {
+// its conditions is not met. giver is the rule whose duration and inputs are judged, nil for none.
+func (e *evaluation) deny(ctx context.Context, giver *rule) (denier *rule, said string) {
 	if e.late || len(e.policy.denies) == 0 {
 		return nil, ""
 	}
-	e.ask(context)
+	e.ask(giver)
 	for _, i := range e.policy.denies {
 		r := &e.policy.rules[i]
 		if why := e.mismatch(r); why != "" {
-			e.note(i, NoMatch, why)
+			e.note(r, NoMatch, why)
 			continue
 		}
 		denies, why := e.meets(ctx, r)
@@ -190,15 +190,15 @@ func (e *evaluation) deny(ctx context.Context, context *rule) (denier *rule, sai
 			return nil, ""
 		}
 		if !denies {
-			e.note(i, NoMatch, why)
+			e.note(r, NoMatch, why)
 			continue
 		}
 		words := r.denied
 		if why != "" {
 			words = "A rule that denies access could not be checked, and so it denies."
-			e.note(i, Denies, words, why)
+			e.note(r, Denies, words, why)
 		} else {
-			e.note(i, Denies, words)
+			e.note(r, Denies, words)
 		}
 		if denier == nil {
 			denier, said = r, words
@@ -216,7 +216,7 @@ func (e *evaluation) meets(ctx context.Context, r *rule) (denies bool, why strin
 		a, reason := e.put(ctx, &r.when[i])
 		switch a {
 		case no:
-			return false, fmt.Sprintf("Its condition at %s is not met.", r.when[i].place)
+			return false, unmet(r.when[i].place)
 		case failed:
 			why = untold(r.when[i].place, reason)
 		}
@@ -274,6 +274,9 @@ func (e *evaluation) offer(r *rule) Decision {
 		Rule: r.name, Duration: e.duration(r), DefaultDuration: r.Limits.DefaultDuration, MaxDuration: r.Limits.MaxDuration,
 		PendingFor: r.Limits.PendingFor, Inputs: slices.Clone(r.form),
 	}
+	for i := range d.Inputs {
+		d.Inputs[i].Choices = slices.Clone(d.Inputs[i].Choices) // a caller must not change the policy
+	}
 	if e.r.BreakGlass && r.Emergency != nil {
 		d.DefaultDuration, d.MaxDuration = r.Emergency.MaxDuration, r.Emergency.MaxDuration
 	}
@@ -310,11 +313,18 @@ func (e *evaluation) automatic(ctx context.Context, r *rule) (bool, string) {
 	e.ask(r)
 	message := ""
 	for i := range r.auto {
-		if a, _ := e.put(ctx, &r.auto[i]); a != yes {
+		c := &r.auto[i]
+		switch a, why := e.put(ctx, c); a {
+		case yes:
+		case no:
+			e.note(r, Allows, unmet(c.place))
+			return false, ""
+		default:
+			e.note(r, Allows, untold(c.place, why))
 			return false, ""
 		}
 		if message == "" {
-			message = r.auto[i].message
+			message = c.message
 		}
 	}
 	return true, message
@@ -330,12 +340,23 @@ func (e *evaluation) mayBreakGlass() bool {
 	return false
 }
 
-func (e *evaluation) note(i int, o Outcome, reasons ...string) {
-	if e.findings == nil {
-		return
+func (e *evaluation) note(r *rule, o Outcome, reasons ...string) {
+	if e.findings != nil {
+		e.findings[r.index] = Finding{Rule: r.name, File: r.place, Deny: r.Deny, Outcome: o, Reasons: reasons}
 	}
-	r := &e.policy.rules[i]
-	e.findings[i] = Finding{Rule: r.name, File: r.place, Deny: r.Deny, Outcome: o, Reasons: reasons}
+}
+
+// noteUnheard says of the rules that did not get their turn that nothing comes of them.
+func (e *evaluation) noteUnheard() {
+	for i := range e.findings {
+		if r := &e.policy.rules[i]; e.findings[i].Outcome == "" {
+			outcome := Refuses
+			if r.Deny {
+				outcome = Denies
+			}
+			e.note(r, outcome, "There was no time to ask this rule.")
+		}
+	}
 }
 
 // cloneSteps keeps a caller from changing the policy.

@@ -2,7 +2,9 @@ package policy
 
 import (
 	"context"
-	"reflect"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -71,9 +73,29 @@ func object(g grant.Grant, d Decision) string {
 	return ""
 }
 
+// sameSteps compares two votes by what they ask for: in which order groups and quorums are written down means nothing,
+// and that of steps only where they are ordered.
 func sameSteps(g grant.Grant, d Decision) bool {
-	if len(g.Steps) == 0 && len(d.Steps) == 0 {
-		return true
+	ordered := func(steps []grant.Step, o bool) bool { return o && len(steps) > 1 }
+	return ordered(g.Steps, g.Ordered) == ordered(d.Steps, d.Ordered) &&
+		slices.Equal(demands(g.Steps, g.Ordered), demands(d.Steps, d.Ordered))
+}
+
+// demands has an entry for each step, the same for steps that ask for the same.
+func demands(steps []grant.Step, ordered bool) []string {
+	all := make([]string, len(steps))
+	for i, s := range steps {
+		quorums := make([]string, len(s.AnyOf))
+		for j, q := range s.AnyOf {
+			groups := slices.Clone(q.Groups)
+			slices.Sort(groups)
+			quorums[j] = fmt.Sprintf("%d of %q", q.Count, groups)
+		}
+		slices.Sort(quorums)
+		all[i] = strings.Join(quorums, " or ")
 	}
-	return g.Ordered == d.Ordered && reflect.DeepEqual(g.Steps, d.Steps)
+	if !ordered {
+		slices.Sort(all)
+	}
+	return all
 }

@@ -105,7 +105,7 @@ func (e *evaluation) lackRoom(_ context.Context, r *rule, found []lack) []lack {
 	if open < most {
 		return found
 	}
-	return must(found, "give back other access first: you have %d here, and at most %d is allowed at a time.", open, most)
+	return must(found, "give back other access first: you have %d here, and the most at a time is %d.", open, most)
 }
 
 func (e *evaluation) lackTime(_ context.Context, r *rule, found []lack) []lack {
@@ -166,6 +166,8 @@ func unchecked(c *condition, why string) lack {
 		detail:   untold(c.place, why),
 	}
 }
+
+func unmet(place string) string { return fmt.Sprintf("The condition at %s is not met.", place) }
 
 func untold(place, why string) string {
 	return fmt.Sprintf("The condition at %s could not be checked: %s.", place, why)

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"regexp"
-	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -19,7 +18,11 @@ const (
 	DefaultStartWithin = 168 * time.Hour
 )
 
-const maxGroup = 256 // bytes of a group's name
+// Bytes of a group's name, and of what a requester reads.
+const (
+	maxGroup    = 256
+	maxSentence = 300
+)
 
 var (
 	namePattern        = regexp.MustCompile(`\A[a-z0-9._-]{1,63}\z`)
@@ -107,7 +110,7 @@ func (d *decoder) rule(n *yaml.Node, zone string) ruleSpec {
 	}
 	d.object(n, fields{
 		"name":         d.matching(&r.Name, namePattern.MatchString, wantName),
-		"description":  func(n *yaml.Node) { r.Description, _ = d.scalar(n) },
+		"description":  d.prose(&r.Description),
 		"effect":       d.matching(&effect, func(s string) bool { return s == "allow" || s == "deny" }, "allow or deny"),
 		"match":        func(n *yaml.Node) { r.Match = d.match(n) },
 		"who":          note("who", func(n *yaml.Node) { r.Who = d.who(n) }),
@@ -204,7 +207,7 @@ func (d *decoder) conditions(n *yaml.Node) []conditionSpec {
 	var all []conditionSpec
 	d.list(n, maxConditions, func(n *yaml.Node) {
 		c := conditionSpec{at: positionOf(n)}
-		d.object(n, fields{"condition": d.expression(&c.Condition), "message": d.string(&c.Message)}, "condition")
+		d.object(n, fields{"condition": d.expression(&c.Condition), "message": d.string(&c.Message, maxSentence)}, "condition")
 		all = append(all, c)
 	})
 	return all
@@ -212,7 +215,7 @@ func (d *decoder) conditions(n *yaml.Node) []conditionSpec {
 
 func (d *decoder) expression(into *source) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		if t, ok := d.scalar(n); ok {
+		if t, ok := d.lines(n); ok {
 			*into = source{text: t, body: d.body(n)}
 		}
 	}
@@ -235,23 +238,23 @@ func (d *decoder) inputs(n *yaml.Node) []inputSpec {
 	seen := map[string]bool{}
 	d.list(n, maxInputs, func(n *yaml.Node) {
 		in := inputSpec{at: positionOf(n)}
-		var name text
+		var name, description text
 		var choices []text
 		var condition source
 		d.object(n, fields{
 			"name":        d.matching(&name, inputPattern.MatchString, "a letter of a-z, then at most 31 of a-z, 0-9, _"),
-			"title":       d.string(&in.Title),
-			"description": d.string(&in.Description),
+			"title":       d.string(&in.Title, maxSentence),
+			"description": d.prose(&description),
 			"choices":     d.set(&choices, func(s string) bool { return len(s) <= maxAnswer }, "at most 1000 bytes"),
 			"optional":    d.boolean(&in.Optional),
 			"condition":   d.expression(&condition),
-			"message":     d.string(&in.Message),
+			"message":     d.string(&in.Message, maxSentence),
 		}, "name")
 		if name.value != "" && seen[name.value] {
 			d.wrong(n, "%s is asked for twice", name.value)
 		}
 		seen[name.value] = true
-		in.Name, in.Choices = name.value, values(choices)
+		in.Name, in.Description, in.Choices = name.value, description.value, values(choices)
 		if in.Title == "" {
 			in.Title = in.Name
 		}
@@ -279,10 +282,14 @@ func (d *decoder) emergency(n *yaml.Node) *emergencySpec {
 	return e
 }
 
+// values is nil for an empty list.
 func values(texts []text) []string {
+	if len(texts) == 0 {
+		return nil
+	}
 	all := make([]string, len(texts))
 	for i, t := range texts {
 		all[i] = t.value
 	}
-	return slices.Clip(all)
+	return all
 }

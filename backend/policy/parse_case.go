@@ -17,7 +17,7 @@ func (d *decoder) test(n *yaml.Node) testSpec {
 	t := testSpec{at: positionOf(n), request: Request{At: defaultNow, Reason: "A test of the policy"}}
 	r := &t.request
 	d.object(n, fields{
-		"name": d.string(&t.name),
+		"name": d.string(&t.name, maxSentence),
 		"subject": func(n *yaml.Node) {
 			d.party(n, &r.Subject, &r.Groups, func(grant.Subject) bool { return true }, "a lower-case e-mail address, service:<name> or agent:<name>")
 		},
@@ -79,7 +79,7 @@ func (d *decoder) asked(n *yaml.Node, r *Request) {
 		"extension":   d.boolean(&r.Extension),
 		"at":          d.moment(&r.At),
 		"start":       d.moment(&r.StartsAt),
-		"reason":      d.string(&r.Reason),
+		"reason":      d.string(&r.Reason, maxAnswer),
 		"inputs":      func(n *yaml.Node) { r.Inputs = d.answers(n) },
 		"break_glass": d.boolean(&r.BreakGlass),
 		"open": d.noneOr(func(n *yaml.Node) {
@@ -130,7 +130,7 @@ func (d *decoder) expect(n *yaml.Node) expectation {
 			e.approversGiven = true
 			d.noneOr(d.groups(&approvers), func() {})(n)
 		},
-		"message": d.string(&e.message),
+		"message": d.string(&e.message, maxSentence),
 	}, "decision")
 	e.decision, e.rule, e.approvers = decision.value, rule.value, values(approvers)
 	slices.Sort(e.approvers)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -113,7 +114,9 @@ func (d *decoder) approve(n *yaml.Node) ([]grant.Step, bool) {
 		d.list(all, grant.MaxSteps, func(n *yaml.Node) { steps = append(steps, d.step(n)) })
 	}
 	if len(d.problems.list) == 0 {
-		d.votable(n, steps)
+		if err := grant.CheckSteps(steps); err != nil {
+			d.wrong(n, "%s", strings.TrimPrefix(err.Error(), grant.ErrAction.Error()+": "))
+		}
 	}
 	return steps, ordered
 }
@@ -154,25 +157,6 @@ func (d *decoder) quorum(n *yaml.Node) grant.Quorum {
 		several = []text{one}
 	}
 	return grant.Quorum{Groups: values(several), Count: count}
-}
-
-// votable holds the bounds of a vote, and that it can come out: no more people are asked for than may be counted.
-func (d *decoder) votable(n *yaml.Node, steps []grant.Step) {
-	if err := grant.CheckSteps(steps); err != nil {
-		d.wrong(n, "%v", err)
-		return
-	}
-	people := 0
-	for _, step := range steps {
-		most := 0
-		for _, q := range step.AnyOf {
-			most = max(most, q.Count)
-		}
-		people += most
-	}
-	if people > grant.MaxApproval {
-		d.wrong(n, "a vote is of at most %d people", grant.MaxApproval)
-	}
 }
 
 // indentation is the number of spaces before the text of a line, from 1.
