@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"backend/policy":     {"backend/grant"},
 	"backend/desired":    {"backend/grant"},
 	"backend/store":      {"backend/grant"},
-	"backend/store/...":  {"backend/store", "backend/grant"},
+	"backend/store/...":  {"backend/store", "backend/store/batch", "backend/store/sqlstore", "backend/grant"},
 	"backend/access":     {"backend/grant", "backend/policy", "backend/store"},
 	"backend/reconcile":  {"backend/desired", "backend/grant"},
 	"backend/credential": {"backend/grant", "backend/store"},
@@ -37,6 +37,8 @@ var mayImport = map[string][]string{
 	"backend/middleware/...":                          {generated},
 	"backend/plugin":                                  {anything},
 	"backend":                                         {anything},
+
+	"backend/store/storetest": {"backend/store", "backend/grant"},
 
 	"backend/internal/archtest": {},
 	generated:                   {generated},
@@ -94,6 +96,7 @@ var clockReaders = []string{
 	"tools/demo",
 	"tools/devidp/provider",
 	"tools/keys",
+	"tools/policy",
 }
 
 const (

@@ -28,6 +28,7 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
 	auditservice "github.com/haproxy-access/clutch-haproxy-access/backend/service/audit"
+	authnservice "github.com/haproxy-access/clutch-haproxy-access/backend/service/authn"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/haproxycfg"
 	storeservice "github.com/haproxy-access/clutch-haproxy-access/backend/service/store"
@@ -102,6 +103,13 @@ type parts struct {
 	store *storeservice.Service
 	fleet *haproxy.Service
 	audit auditservice.EventWriter
+	// authn tells of logins; nil where a gateway has Clutch's own, which does not. Logins then show when somebody calls.
+	authn logins
+}
+
+// logins is what our authn service offers beyond Clutch's.
+type logins interface {
+	OnLogin(authnservice.LoginListener)
 }
 
 func findParts() (parts, error) {
@@ -117,6 +125,7 @@ func findParts() (parts, error) {
 	if p.audit, ok = service.Registry[auditservice.Name].(auditservice.EventWriter); !ok {
 		return p, fmt.Errorf("services: %s must be listed before %s", auditservice.Name, Name)
 	}
+	p.authn, _ = service.Registry[authnservice.Name].(logins)
 	return p, nil
 }
 
@@ -147,9 +156,9 @@ func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Sco
 	fleet := reconcile.New(targets, source{p.store}, observer, reconcile.Timing{}, time.Now)
 	outbox := newOutbox(p, observer)
 	var use *access.Service
-	logins := access.NewLogins(p.store, time.Now, func() { use.Poke() })
+	directory := access.NewLogins(p.store, time.Now, func() { use.Poke() })
 	use, err = access.New(access.Config{
-		Grants: p.store, History: p.store, Directory: logins, Policy: files.current, Source: files, Catalog: p.fleet,
+		Grants: p.store, History: p.store, Directory: directory, Policy: files.current, Source: files, Catalog: p.fleet,
 		Tokens: tokens{issuer}, Enforcer: enforcer{fleet, outbox}, Fleet: nodes{p.fleet, fleet},
 		Auditors: config.GetAuditors(), Operators: config.GetOperators(), Agents: agents,
 		GroupsMaxAge: durationOr(config.GetGroupsMaxAge(), defaultMaxAge),
@@ -158,12 +167,29 @@ func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Sco
 	if err != nil {
 		return nil, err
 	}
+	if p.authn != nil {
+		p.authn.OnLogin(seen(directory, observer))
+	}
 	return &Service{Service: use, fleet: fleet, outbox: outbox, loops: []loop{
 		access.NewClock(use, clockInterval, observer.clockFailed),
 		access.NewJudge(use, durationOr(config.GetPolicy().GetJudgeInterval(), defaultJudge), observer.judgeFailed),
 		access.NewLoop(files.follow(use), durationOr(config.GetPolicy().GetReloadInterval(), defaultReload), nil,
 			observer.policyNotRecorded),
 	}}, nil
+}
+
+// seenTimeout bounds how long a login waits for the store.
+const seenTimeout = 2 * time.Second
+
+// seen tells the directory of a login at once: who has lost a group loses what rests on it without calling us again.
+func seen(directory access.Directory, o *observer) authnservice.LoginListener {
+	return func(ctx context.Context, subject grant.Subject, groups []string, at time.Time) {
+		ctx, cancel := context.WithTimeout(ctx, seenTimeout)
+		defer cancel()
+		if _, err := directory.Seen(ctx, access.Login{Subject: subject, Groups: groups, At: at}); err != nil {
+			o.loginNotKept(err) // the person's next call tries again
+		}
+	}
 }
 
 func agentsOf(config []*accessv1.Agent) (map[grant.Subject]access.Agent, error) {

@@ -102,3 +102,9 @@ func (o *observer) policyNotRecorded(err error) {
 	o.scope.Counter("policy_not_recorded").Inc(1)
 	o.log.Error("which policy is in force could not be recorded; it is tried again", zap.Error(err))
 }
+
+// loginNotKept is told of a login whose groups could not be kept.
+func (o *observer) loginNotKept(err error) {
+	o.scope.Counter("login_not_kept").Inc(1)
+	o.log.Error("the groups of a login could not be kept; they are when its person calls", zap.Error(err))
+}
