@@ -1,0 +1,128 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+)
+
+// Within is the policy with another bound on the time of one decision.
+func (p *Policy) Within(d time.Duration) *Policy {
+	other := *p
+	other.deadline = d
+	return &other
+}
+
+// fake is a program that does what CEL should not.
+type fake struct {
+	out   ref.Val
+	err   error
+	panic any
+}
+
+func (f fake) ContextEval(context.Context, any) (ref.Val, *cel.EvalDetails, error) {
+	if f.panic != nil {
+		panic(f.panic)
+	}
+	return f.out, nil, f.err
+}
+
+// Broken is the policy with all its conditions put in place of by one that panics, fails or answers what is no answer.
+func Broken(p *Policy, how string) *Policy {
+	f := map[string]fake{
+		"panics":      {panic: "broken"},
+		"fails":       {err: errors.New("broken")},
+		"says a text": {out: types.String("true")},
+		"says a one":  {out: types.Int(1)},
+		"is silent":   {},
+	}[how]
+	other := *p
+	other.rules = nil
+	for _, r := range p.rules {
+		r.when, r.auto = broken(r.when, f), broken(r.auto, f)
+		other.rules = append(other.rules, r)
+	}
+	return &other
+}
+
+func broken(conditions []condition, f fake) []condition {
+	var all []condition
+	for _, c := range conditions {
+		c.program = f
+		all = append(all, c)
+	}
+	return all
+}
+
+// The bound on what a condition may cost stands even where its estimate was wrong: here for facts that Evaluate refuses.
+func TestI12ACostBeyondTheBoundIsAFailure(t *testing.T) {
+	env, err := environment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := conditions{env: env, done: map[string]compiled{}}
+	built := c.compile(`subject.groups.all(g, subject.groups.size() > 0 && g != "x")`)
+	if built.problem != "" {
+		t.Fatal(built.problem)
+	}
+	for groups, want := range map[int]answer{1000: yes, 300_000: failed} {
+		r := &Request{Subject: "alice@example.com", Pool: grant.Pool{Environment: "prod", Name: "web"}}
+		for i := range groups {
+			r.Groups = append(r.Groups, fmt.Sprint(i))
+		}
+		one := condition{program: built.program}
+		a, why := one.ask(t.Context(), newFacts(r))
+		if a != want || want == failed && why != "it is too dear" {
+			t.Errorf("%d groups: %v, %s", groups, a, why)
+		}
+	}
+}
+
+func TestAnExpressionIsCompiledOnce(t *testing.T) {
+	env, err := environment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := conditions{env: env, done: map[string]compiled{}}
+	if c.compile("true || subject.name == \"\"").program != c.compile("true || subject.name == \"\"").program || len(c.done) != 1 {
+		t.Error("it was compiled again")
+	}
+}
+
+// Types of CEL's own stand beside those of the facts.
+func TestTheProviderKnowsTheFactsAndCELsOwnTypes(t *testing.T) {
+	registry, err := types.NewRegistry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := provider{registry}
+	for name, want := range map[string]bool{subjectType: true, requestType: true, "google.protobuf.Duration": true, "nobody": false} {
+		if _, found := p.FindStructType(name); found != want {
+			t.Errorf("%s: %v", name, found)
+		}
+		if _, found := p.FindStructFieldNames(name); found != want {
+			t.Errorf("fields of %s: %v", name, found)
+		}
+	}
+	if names, _ := p.FindStructFieldNames(ownerType); len(names) != 2 {
+		t.Errorf("%v", names)
+	}
+	if _, found := p.FindStructFieldType("google.protobuf.Duration", "seconds"); !found {
+		t.Error("no seconds")
+	}
+	name, found := p.FindStructFieldType(ownerType, "name")
+	if !found || name.IsSet("no facts") {
+		t.Errorf("%v", found)
+	}
+	if _, err := name.GetFrom("no facts"); !errors.Is(err, errMissing) {
+		t.Error(err)
+	}
+}
