@@ -30,8 +30,12 @@ func TestMain(m *testing.M) {
 // The scripts in testdata are what a team types, and what it then reads.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:           "testdata",
-		UpdateScripts: false,
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			// A program with the race detector in it would sleep for a second at each exit.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": status,
 			"shows":  shows,
