@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,89 +38,13 @@ type Event struct {
 	Lock    Lock // of PutLock and LiftLock: as it is then; their Grant is empty
 }
 
-// Ask makes a pending grant out of draft, which must have ID, Subject, Pool, Reason, Duration, LapsesAt and, if policy
-// wants approvals, Steps; Owner, Groups, StartsAt, policy's fields are kept. Other fields must be zero. Names must be
-// canonical: I11 compares them byte by byte. Errors wrap ErrAction.
-func Ask(draft Grant, at time.Time) (Grant, Event, error) {
-	at = normalize(at)
-	switch {
-	case draft.ID == "" || draft.Subject == "" || draft.Pool == Pool{} || draft.Reason == "":
-		return Grant{}, Event{}, fmt.Errorf("%w: a request has an id, a subject, a pool and a reason", ErrAction)
-	case draft.Duration < time.Second || draft.Duration%time.Second != 0:
-		return Grant{}, Event{}, fmt.Errorf("%w: a duration is a positive number of whole seconds", ErrAction)
-	case !draft.untouched():
-		return Grant{}, Event{}, fmt.Errorf("%w: the request has a state already", ErrAction)
-	case !draft.LapsesAt.After(at):
-		return Grant{}, Event{}, fmt.Errorf("%w: the request would lapse before it is made", ErrAction)
-	}
-	if err := checkDraft(draft); err != nil {
-		return Grant{}, Event{}, err
-	}
-	g := draft
-	g.State, g.RequestedAt, g.Version = Pending, at, 1
-	g.LapsesAt, g.StartsAt, g.GroupsAt = normalize(g.LapsesAt), normalize(g.StartsAt), normalize(g.GroupsAt)
-	g.Review.DueAt = normalize(g.Review.DueAt)
-	return g, Event{Grant: g, Verb: Request, Actor: g.Subject, Comment: g.Reason, At: at}, nil
-}
-
-// untouched reports whether no transition has left a trace in a draft.
-func (g Grant) untouched() bool {
-	return g.State == "" && g.Version == 0 && len(g.Approvals) == 0 && g.Cause == "" && g.EndedBy == "" && g.Comment == "" &&
-		!g.Extension.Asked() && !g.Review.Done() && g.RequestedAt.IsZero() && g.ActivatedAt.IsZero() && g.GivenAt.IsZero() && g.ExpiresAt.IsZero() && g.EndedAt.IsZero()
-}
-
-// checkDraft holds what the rest of a grant's life relies on: names in their one spelling, an owner who is a person, a
-// vote that can be held, and a review after an emergency and after nothing else.
-func checkDraft(draft Grant) error {
-	if _, err := ParseSubject(string(draft.Subject)); err != nil {
-		return fmt.Errorf("%w: the subject is %w", ErrAction, err)
-	}
-	if draft.Subject.IsAgent() != draft.Owner.IsPerson() || draft.Owner != "" && !draft.Owner.IsPerson() {
-		return fmt.Errorf("%w: an agent has an owner, who is a person, and nobody else has one", ErrAction)
-	}
-	if _, err := NewPool(draft.Pool.Environment, draft.Pool.Name); err != nil {
-		return fmt.Errorf("%w: the pool is %w", ErrAction, err)
-	}
-	if draft.Review.Asked() != draft.BreakGlass || draft.BreakGlass && len(draft.Steps) > 0 {
-		return fmt.Errorf("%w: access in an emergency is reviewed afterwards, not approved before, and no other is", ErrAction)
-	}
-	if draft.BreakGlass && !draft.StartsAt.IsZero() {
-		return fmt.Errorf("%w: an emergency is now", ErrAction)
-	}
-	if !draft.StartsAt.IsZero() && draft.LapsesAt.After(draft.StartsAt.Add(draft.Duration)) {
-		return fmt.Errorf("%w: it would wait longer than its window lasts", ErrAction)
-	}
-	return CheckSteps(draft.Steps)
-}
-
-// CheckSteps holds the bounds of a vote, and that there is no step which nobody would have to approve. Errors wrap
-// ErrAction.
-func CheckSteps(steps []Step) error {
-	if len(steps) > MaxSteps {
-		return fmt.Errorf("%w: a vote has at most %d steps", ErrAction, MaxSteps)
-	}
-	ways := 1
-	for _, step := range steps {
-		if len(step.AnyOf) == 0 {
-			return fmt.Errorf("%w: a step has a quorum", ErrAction)
-		}
-		if ways *= len(step.AnyOf); ways > MaxChoices {
-			return fmt.Errorf("%w: a vote has at most %d ways to come out", ErrAction, MaxChoices)
-		}
-		for _, q := range step.AnyOf {
-			if q.Count < 1 || q.Count > MaxQuorum || len(q.Groups) == 0 || slices.Contains(q.Groups, "") {
-				return fmt.Errorf("%w: a quorum is 1 to %d people out of named groups", ErrAction, MaxQuorum)
-			}
-		}
-	}
-	return nil
-}
-
 // Advance applies one action at the time at. It is the only way in which a grant changes. The grant that it returns has
-// the next version. Errors wrap ErrTransition (the state does not allow it, or time has not come) or ErrAction (nobody
-// could do that: self-approval, an agent's approval, an approval twice); the grant is then unchanged.
+// the next version. Errors wrap ErrTransition (the state does not allow it, time has not come or has passed, nobody waits
+// for this approval) or ErrAction (nobody could do that: self-approval, an agent's approval). The grant and the event that
+// it returns share memory with each other and with nothing that was passed in, which stays as it was.
 func Advance(g Grant, a Action, at time.Time) (Grant, Event, error) {
 	at = normalize(at)
+	a.Extension.LapsesAt = normalize(a.Extension.LapsesAt)
 	to, ok := next(g.State, a.Verb)
 	if !ok || a.Verb == Request { // what is asked for comes through Ask, with its checks
 		return Grant{}, Event{}, fmt.Errorf("%w: a grant that is %s cannot %s", ErrTransition, g.State, a.Verb)
@@ -150,13 +75,14 @@ func check(g Grant, a Action, at time.Time) error {
 		return checkDecider(g, a, at)
 	case Activate:
 		return checkActivation(g, at)
-	case Cancel, CancelExtension:
-		if a.Actor != g.Subject && (g.Owner == "" || a.Actor != g.Owner) {
-			return fmt.Errorf("%w: only its subject cancels a request", ErrAction)
-		}
-		return checkWaiting(g, a.Verb)
-	case Lapse, LapseExtension:
-		return checkLapse(g, a.Verb, at)
+	case Cancel:
+		return checkRequester(g, a)
+	case CancelExtension:
+		return cmp.Or(checkRequester(g, a), checkExtensionWaits(g))
+	case Lapse:
+		return checkLapse(g, at)
+	case LapseExtension:
+		return cmp.Or(checkExtensionWaits(g), checkLapse(g, at))
 	case Expire:
 		if at.Before(g.ExpiresAt) {
 			return fmt.Errorf("%w: it has not expired", ErrTransition)
@@ -179,16 +105,15 @@ func apply(g Grant, a Action, at time.Time) Grant {
 	case Approve, Complete:
 		g = addApproval(g, a, at)
 		if a.Verb == Complete && !g.StartsAt.IsZero() {
-			g.LapsesAt = g.StartsAt.Add(g.Duration) // approved: it may wait for its whole window
+			g.LapsesAt = expiry(g, at) // approved: it may wait for its whole window
 		}
 	case Withdraw:
 		g = withdraw(g, a.Actor)
 	case Activate:
 		g.ActivatedAt, g.GivenAt, g.ExpiresAt = at, at, expiry(g, at)
 	case AskExtension:
-		g.Extension = a.Extension
-		g.Extension.Approvals, g.Extension.RequestedAt = nil, at
-		g.Extension.LapsesAt = normalize(g.Extension.LapsesAt)
+		g.Extension = a.Extension.clone()
+		g.Extension.Approvals, g.Extension.RequestedAt = nil, at // nobody brings approvals along
 	case Extend:
 		g = extend(g, a, at)
 	case DenyExtension, CancelExtension, LapseExtension:
@@ -216,27 +141,31 @@ func expiry(g Grant, at time.Time) time.Time {
 }
 
 func checkActivation(g Grant, at time.Time) error {
-	switch {
-	case at.Before(g.StartsAt):
+	if at.Before(g.StartsAt) {
 		return fmt.Errorf("%w: its window has not begun", ErrTransition)
-	case !at.Before(g.LapsesAt), !at.Before(expiry(g, at)):
+	}
+	if !at.Before(g.LapsesAt) || !at.Before(expiry(g, at)) {
 		return fmt.Errorf("%w: its window has passed", ErrTransition)
 	}
 	return nil
 }
 
-// checkWaiting: what is said of an extension needs one that is waiting.
-func checkWaiting(g Grant, v Verb) error {
-	if (v == DenyExtension || v == CancelExtension || v == LapseExtension) && !g.Extension.Asked() {
+// checkRequester: what the subject alone does, or the owner of the agent that it is.
+func checkRequester(g Grant, a Action) error {
+	if a.Actor == "" || a.Actor != g.Subject && a.Actor != g.Owner {
+		return fmt.Errorf("%w: only its subject can %s", ErrAction, a.Verb)
+	}
+	return nil
+}
+
+func checkExtensionWaits(g Grant) error {
+	if !g.Extension.Asked() {
 		return fmt.Errorf("%w: no extension is waiting", ErrTransition)
 	}
 	return nil
 }
 
-func checkLapse(g Grant, v Verb, at time.Time) error {
-	if err := checkWaiting(g, v); err != nil {
-		return err
-	}
+func checkLapse(g Grant, at time.Time) error {
 	if at.Before(g.waitsUntil()) {
 		return fmt.Errorf("%w: it has not lapsed", ErrTransition)
 	}

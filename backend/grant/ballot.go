@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -28,12 +29,39 @@ const (
 	MaxSteps    = 8  // steps
 	MaxChoices  = 64 // ways to choose one quorum for each step
 	MaxQuorum   = 20 // people in one quorum
-	MaxApproval = 64 // approvals
+	MaxApproval = 64 // approvals, and people in all quorums together
 )
+
+// CheckSteps holds the bounds of a vote, and that there is no step which nobody would have to approve. An approval is only
+// taken if it can count, so that a vote has no more of them than its quorums have people: none comes to MaxApproval and
+// stays short of its end. Errors wrap ErrAction.
+func CheckSteps(steps []Step) error {
+	if len(steps) > MaxSteps {
+		return fmt.Errorf("%w: a vote has at most %d steps", ErrAction, MaxSteps)
+	}
+	ways, people := 1, 0
+	for _, step := range steps {
+		if len(step.AnyOf) == 0 {
+			return fmt.Errorf("%w: a step has a quorum", ErrAction)
+		}
+		if ways *= len(step.AnyOf); ways > MaxChoices {
+			return fmt.Errorf("%w: a vote has at most %d ways to come out", ErrAction, MaxChoices)
+		}
+		for _, q := range step.AnyOf {
+			if q.Count < 1 || q.Count > MaxQuorum || len(q.Groups) == 0 || slices.Contains(q.Groups, "") {
+				return fmt.Errorf("%w: a quorum is 1 to %d people out of named groups", ErrAction, MaxQuorum)
+			}
+			if people += q.Count; people > MaxApproval {
+				return fmt.Errorf("%w: the quorums of a vote are at most %d people", ErrAction, MaxApproval)
+			}
+		}
+	}
+	return nil
+}
 
 // Ballot is a vote: what is asked for, and who has said yes. All steps must be met, and nobody counts twice: a person who
 // is in the groups of two steps stands for one of them, whichever makes the vote come out. If it is Ordered, a step takes
-// approvals only once those before it are met.
+// approvals only once those before it are met, and a person stands for the step that was on when they approved.
 type Ballot struct {
 	Steps     []Step
 	Ordered   bool
@@ -45,7 +73,7 @@ func (b Ballot) Complete() bool {
 	if b.Ordered {
 		return b.current() == len(b.Steps)
 	}
-	return slices.ContainsFunc(choices(b.Steps), func(c []Quorum) bool { return seated(c, b.Approvals) == demand(c) })
+	return slices.ContainsFunc(choices(b.Steps), func(c []Quorum) bool { return elects(c, b.Approvals) })
 }
 
 // Takes reports whether an approval by somebody in groups would bring the vote on. It does not look at who it is.
@@ -76,10 +104,20 @@ func (b Ballot) Wanted() []bool {
 	if b.Complete() {
 		return wanted
 	}
-	for i, step := range b.Steps {
-		wanted[i] = slices.ContainsFunc(step.AnyOf, func(q Quorum) bool { return b.Takes(q.Groups) })
+	for i := range b.Steps {
+		wanted[i] = slices.ContainsFunc(choices(b.Steps), func(c []Quorum) bool { return b.open(c, i) })
 	}
 	return wanted
+}
+
+// open reports whether there is a seat in step i, if the vote is to come out by choice c, for somebody who can have none
+// elsewhere: in a group of its own, by the name that no group has.
+func (b Ballot) open(c []Quorum, i int) bool {
+	const nobodys = ""
+	c = slices.Clone(c)
+	c[i].Groups = append(slices.Clone(c[i].Groups), nobodys)
+	more := append(slices.Clone(b.Approvals), Approval{Groups: []string{nobodys}})
+	return seated(c, more) > seated(c, b.Approvals)
 }
 
 // Groups are all groups that the steps name, sorted, without doubles.
@@ -105,7 +143,7 @@ func (b Ballot) current() int {
 	rest := b.Approvals
 	for i, step := range b.Steps {
 		n := fills(step, rest)
-		if n < 0 {
+		if n == 0 {
 			return i
 		}
 		rest = rest[n:]
@@ -113,77 +151,30 @@ func (b Ballot) current() int {
 	return len(b.Steps)
 }
 
-// fills is how many of the approvals, in order, a step takes until one of its quorums is met; -1 if none is.
+// fills is how many of the approvals, in order, a step takes until one of its quorums is met; 0 if none is, since a quorum
+// of nobody never is.
 func fills(step Step, approvals []Approval) int {
-	for n := range len(approvals) + 1 {
-		for _, q := range step.AnyOf {
-			if seated([]Quorum{q}, approvals[:n]) == q.Count {
-				return n
-			}
+	for n := range approvals {
+		if slices.ContainsFunc(step.AnyOf, func(q Quorum) bool { return q.met(approvals[:n+1]) }) {
+			return n + 1
 		}
 	}
-	return -1
+	return 0
 }
 
 func meets(step Step, groups []string) bool {
 	return slices.ContainsFunc(step.AnyOf, func(q Quorum) bool { return q.names(groups) })
 }
 
-// choices are the ways to choose one quorum for each step.
-func choices(steps []Step) [][]Quorum {
-	all := [][]Quorum{nil}
-	for _, step := range steps {
-		var next [][]Quorum
-		for _, chosen := range all {
-			for _, q := range step.AnyOf {
-				next = append(next, append(slices.Clone(chosen), q))
-			}
-		}
-		all = next
-	}
-	return all
-}
-
-func demand(quorums []Quorum) int {
+// met: a quorum of nobody never is.
+func (q Quorum) met(approvals []Approval) bool {
 	n := 0
-	for _, q := range quorums {
-		n += q.Count
-	}
-	return n
-}
-
-// seated is how many of the approvals can count at the same time, one person for one seat: a largest matching, found by
-// augmenting paths.
-func seated(quorums []Quorum, approvals []Approval) int {
-	var seats []Quorum
-	for _, q := range quorums {
-		for range q.Count {
-			seats = append(seats, q)
-		}
-	}
-	holder := make([]int, len(seats)) // of each seat: an approval's index + 1
-	n := 0
-	for i := range approvals {
-		if seat(i, approvals, seats, holder, make([]bool, len(seats))) {
+	for _, a := range approvals {
+		if q.names(a.Groups) {
 			n++
 		}
 	}
-	return n
-}
-
-// seat finds a seat for approval i, moving others where they have another choice.
-func seat(i int, approvals []Approval, seats []Quorum, holder []int, tried []bool) bool {
-	for s, q := range seats {
-		if tried[s] || !q.names(approvals[i].Groups) {
-			continue
-		}
-		tried[s] = true
-		if holder[s] == 0 || seat(holder[s]-1, approvals, seats, holder, tried) {
-			holder[s] = i + 1
-			return true
-		}
-	}
-	return false
+	return q.Count > 0 && n >= q.Count
 }
 
 func (q Quorum) names(groups []string) bool {

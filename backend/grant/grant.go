@@ -107,14 +107,13 @@ func (g Grant) Waits() bool { return g.State == Pending || g.State == Active && 
 // Ballot is the vote that is on: that of the request while it is pending, afterwards that of the extension. It is empty if
 // nobody is asked.
 func (g Grant) Ballot() Ballot {
-	switch {
-	case g.State == Pending:
+	if g.State == Pending {
 		return Ballot{Steps: g.Steps, Ordered: g.Ordered, Approvals: g.Approvals}
-	case g.Waits():
-		return Ballot{Steps: g.Extension.Steps, Ordered: g.Extension.Ordered, Approvals: g.Extension.Approvals}
-	default:
-		return Ballot{}
 	}
+	if g.Waits() {
+		return Ballot{Steps: g.Extension.Steps, Ordered: g.Extension.Ordered, Approvals: g.Extension.Approvals}
+	}
+	return Ballot{}
 }
 
 // Deciders are the groups that the vote names, sorted, without doubles.
@@ -124,13 +123,6 @@ func (g Grant) Deciders() []string { return g.Ballot().Groups() }
 func (g Grant) ApprovedBy(s Subject) bool {
 	by := func(a Approval) bool { return a.By == s }
 	return slices.ContainsFunc(g.Approvals, by) || slices.ContainsFunc(g.Extension.Approvals, by)
-}
-
-// clone copies what Advance appends to.
-func (g Grant) clone() Grant {
-	g.Approvals = slices.Clone(g.Approvals)
-	g.Extension.Approvals = slices.Clone(g.Extension.Approvals)
-	return g
 }
 
 // Review is what is asked for after access in an emergency: that one of Groups looks at what was done.

@@ -27,14 +27,16 @@ type Lock struct {
 // NewLock checks and makes a lock that begins at the time at. Errors wrap ErrLock.
 func NewLock(l Lock, at time.Time) (Lock, error) {
 	l.At, l.Until = normalize(at), normalize(l.Until)
-	switch {
-	case l.ID == "" || l.By == "" || l.Reason == "":
+	if l.ID == "" || l.By == "" || l.Reason == "" {
 		return Lock{}, fmt.Errorf("%w: it has an id, a reason, and somebody who puts it", ErrLock)
-	case l.Pool != "" && l.Environment == "":
+	}
+	if l.Pool != "" && l.Environment == "" {
 		return Lock{}, fmt.Errorf("%w: a pool is one of an environment; name both", ErrLock)
-	case !l.Until.After(l.At):
+	}
+	if !l.Until.After(l.At) {
 		return Lock{}, fmt.Errorf("%w: it would end before it begins", ErrLock)
-	case l.LiftedBy != "" || !l.LiftedAt.IsZero():
+	}
+	if l.LiftedBy != "" || !l.LiftedAt.IsZero() {
 		return Lock{}, fmt.Errorf("%w: it was lifted already", ErrLock)
 	}
 	if l.Subject != "" {
@@ -54,12 +56,16 @@ func NewLock(l Lock, at time.Time) (Lock, error) {
 	return l, nil
 }
 
-// Lift ends a lock before its time. Errors wrap ErrLock: it has ended already.
+// Lift ends a lock before its time. Errors wrap ErrLock: it has ended already, or nobody lifts it.
 func (l Lock) Lift(by Subject, at time.Time) (Lock, error) {
+	at = normalize(at)
+	if by == "" {
+		return Lock{}, fmt.Errorf("%w to be lifted by nobody", ErrLock)
+	}
 	if !l.Holds(at) {
 		return Lock{}, fmt.Errorf("%w any more: it has ended", ErrLock)
 	}
-	l.LiftedBy, l.LiftedAt = by, normalize(at)
+	l.LiftedBy, l.LiftedAt = by, at
 	return l, nil
 }
 

@@ -13,7 +13,7 @@ func checkApproval(g Grant, a Action, at time.Time) error {
 		if a.Actor != "" {
 			return fmt.Errorf("%w: nobody's approval was asked for", ErrAction)
 		}
-		return nil // policy approved by itself
+		return checkInTime(g, at) // policy approves by itself
 	}
 	if err := checkDecider(g, a, at); err != nil {
 		return err
@@ -34,14 +34,21 @@ func checkApproval(g Grant, a Action, at time.Time) error {
 // checkDecider holds I11: the requester, the owner of a requesting agent, a service or an agent never decides, whatever
 // their groups.
 func checkDecider(g Grant, a Action, at time.Time) error {
-	switch {
-	case !a.Actor.IsPerson():
+	if !a.Actor.IsPerson() {
 		return fmt.Errorf("%w: only a person decides on a request", ErrAction)
-	case a.Actor == g.Subject || a.Actor == g.Owner:
+	}
+	if a.Actor == g.Subject || a.Actor == g.Owner {
 		return fmt.Errorf("%w: nobody decides on their own request", ErrAction)
-	case !g.Waits():
+	}
+	return checkInTime(g, at)
+}
+
+// checkInTime: there is something to decide on, and it can still be.
+func checkInTime(g Grant, at time.Time) error {
+	if !g.Waits() {
 		return fmt.Errorf("%w: nothing is waiting", ErrTransition)
-	case !at.Before(g.waitsUntil()), g.State == Active && !at.Before(g.ExpiresAt):
+	}
+	if !at.Before(g.waitsUntil()) || g.State == Active && !at.Before(g.ExpiresAt) {
 		return fmt.Errorf("%w: the request has lapsed", ErrTransition)
 	}
 	return nil
@@ -57,84 +64,50 @@ func checkWithdrawal(g Grant, a Action) error {
 
 func addApproval(g Grant, a Action, at time.Time) Grant {
 	if a.Actor == "" {
-		return g
+		return g // policy's
 	}
-	approval := Approval{By: a.Actor, At: at, Comment: a.Comment, Groups: g.Ballot().Count(a.Groups)}
-	if g.State == Pending {
-		g.Approvals = append(g.Approvals, approval)
-	} else {
-		g.Extension.Approvals = append(g.Extension.Approvals, approval)
-	}
-	return g
+	b := g.Ballot()
+	yes := Approval{By: a.Actor, At: at, Comment: a.Comment, Groups: b.Count(a.Groups)}
+	return g.withApprovals(append(b.Approvals, yes))
 }
 
+// withdraw takes an approval back. In an ordered vote those that came after it may have rested on it: all are counted
+// anew, and what would not be taken now falls as well. Otherwise it would stand there and count for nothing, while whoever
+// gave it could not give it again. Without an order nothing else falls.
 func withdraw(g Grant, who Subject) Grant {
-	theirs := func(a Approval) bool { return a.By == who }
-	if g.State == Pending {
-		g.Approvals = slices.DeleteFunc(g.Approvals, theirs)
-	} else {
-		g.Extension.Approvals = slices.DeleteFunc(g.Extension.Approvals, theirs)
-	}
-	return g
-}
-
-// checkExtension judges what makes a grant longer: to ask for it, to give it at once where policy asks nobody, and the
-// last approval of one that waits.
-func checkExtension(g Grant, a Action, at time.Time) error {
-	if !at.Before(g.ExpiresAt) {
-		return fmt.Errorf("%w: it has expired", ErrTransition)
-	}
-	if g.Extension.Asked() {
-		if a.Verb == AskExtension || a.Extension.Asked() {
-			return fmt.Errorf("%w: an extension is waiting already", ErrTransition)
+	b := g.Ballot()
+	given := b.Approvals
+	b.Approvals = nil
+	for _, a := range given {
+		if a.By != who && b.Takes(a.Groups) {
+			b.Approvals = append(b.Approvals, a)
 		}
-		return checkApproval(g, a, at)
 	}
-	e := a.Extension
-	switch {
-	case a.Actor != g.Subject && (g.Owner == "" || a.Actor != g.Owner):
-		return fmt.Errorf("%w: only its subject asks for an extension", ErrAction)
-	case g.BreakGlass:
-		return fmt.Errorf("%w: access in an emergency is not extended; ask anew", ErrAction)
-	case e.By < time.Second || e.By%time.Second != 0:
-		return fmt.Errorf("%w: an extension is a positive number of whole seconds", ErrAction)
-	case g.Duration+e.By < g.Duration: // wrapped round
-		return fmt.Errorf("%w: the extension is too long", ErrAction)
-	case (a.Verb == Extend) != (len(e.Steps) == 0):
-		return fmt.Errorf("%w: %s does not fit the approvals that are asked for", ErrAction, a.Verb)
-	case a.Verb == AskExtension && (!e.LapsesAt.After(at) || e.LapsesAt.After(g.ExpiresAt)):
-		return fmt.Errorf("%w: an extension waits until the grant's end at most", ErrAction)
-	}
-	return CheckSteps(e.Steps)
+	return g.withApprovals(b.Approvals)
 }
 
-// extend moves the end, and keeps the decision by which it was moved: it is the one that the grant rests on from now on.
-func extend(g Grant, a Action, at time.Time) Grant {
-	e := a.Extension
-	if g.Extension.Asked() {
-		g = addApproval(g, a, at)
-		e = g.Extension
-		g.Steps, g.Ordered, g.Approvals = e.Steps, e.Ordered, e.Approvals
+// withApprovals replaces those of the vote that is on.
+func (g Grant) withApprovals(approvals []Approval) Grant {
+	if g.State == Pending {
+		g.Approvals = approvals
+	} else {
+		g.Extension.Approvals = approvals
 	}
-	g.GivenAt, g.ExpiresAt, g.Duration = at, g.ExpiresAt.Add(e.By), g.Duration+e.By
-	g.Rule, g.Policy, g.PolicyHash, g.Explanation = e.Rule, e.Policy, e.PolicyHash, e.Explanation
-	if e.Inputs != nil {
-		g.Inputs = e.Inputs
-	}
-	g.Extension = Extension{}
 	return g
 }
 
 // checkReview: somebody else than who had the access looks at it, once it has begun.
 func checkReview(g Grant, a Action) error {
-	switch {
-	case !g.Review.Asked() || g.ActivatedAt.IsZero():
+	if !g.Review.Asked() || g.ActivatedAt.IsZero() {
 		return fmt.Errorf("%w: there is nothing to review", ErrTransition)
-	case g.Review.Done():
+	}
+	if g.Review.Done() {
 		return fmt.Errorf("%w: it was reviewed already", ErrTransition)
-	case !a.Actor.IsPerson() || a.Actor == g.Subject || a.Actor == g.Owner:
+	}
+	if !a.Actor.IsPerson() || a.Actor == g.Subject || a.Actor == g.Owner {
 		return fmt.Errorf("%w: somebody else reviews it, a person", ErrAction)
-	case !slices.ContainsFunc(g.Review.Groups, func(group string) bool { return slices.Contains(a.Groups, group) }):
+	}
+	if !slices.ContainsFunc(g.Review.Groups, func(group string) bool { return slices.Contains(a.Groups, group) }) {
 		return fmt.Errorf("%w: a member of a group that policy names reviews it", ErrAction)
 	}
 	return nil
