@@ -118,7 +118,7 @@ func (j *judgement) grant(ctx context.Context, g grant.Grant) error {
 		j.found.Undecided++
 	case !before.Stands && !after.Stands:
 		j.found.Neither++
-	case before.Stands && !after.Stands:
+	case !after.Stands:
 		j.found.Ends = append(j.found.Ends, endingOf(g, after))
 	}
 	return nil

@@ -94,14 +94,8 @@ func newGateway(t *testing.T) gateway {
 // give makes an active grant of somebody in dev for a pool of prod.
 func (g gateway) give(t *testing.T, id string, subject grant.Subject, pool string) {
 	t.Helper()
-	asked, request, err := grant.Ask(grant.Grant{
-		ID: id, Subject: subject, Pool: grant.Pool{Environment: "prod", Name: pool}, Reason: "r", Duration: time.Hour,
-		Groups: []string{"dev"}, GroupsSource: "login", GroupsAt: noon, LapsesAt: noon.Add(time.Hour),
-	}, noon)
-	if err != nil {
-		t.Fatal(err)
-	}
-	approved, complete, err := grant.Advance(asked, grant.Action{Verb: grant.Complete}, noon)
+	request := g.ask(t, id, subject, pool, time.Time{})
+	approved, complete, err := grant.Advance(request.Grant, grant.Action{Verb: grant.Complete}, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +106,19 @@ func (g gateway) give(t *testing.T, id string, subject grant.Subject, pool strin
 	if _, err := g.db.Commit(t.Context(), store.Change{Events: []grant.Event{request, complete, activate}}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ask is the request for an hour; it is not written.
+func (g gateway) ask(t *testing.T, id string, subject grant.Subject, pool string, start time.Time) grant.Event {
+	t.Helper()
+	_, request, err := grant.Ask(grant.Grant{
+		ID: id, Subject: subject, Pool: grant.Pool{Environment: "prod", Name: pool}, Reason: "r", Duration: time.Hour,
+		Groups: []string{"dev"}, GroupsSource: "login", GroupsAt: noon, LapsesAt: noon.Add(time.Hour), StartsAt: start,
+	}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return request
 }
 
 // impact runs the command, which must succeed, and returns what it prints.
@@ -163,6 +170,60 @@ func TestAGrantIsJudgedByTheGroupsOfTheLastLogin(t *testing.T) {
 	wants(t, impact(t, "-c", g.config, g.old, g.new), "1 grant judged, 0 would end", "1 grant does not stand under the old policy either")
 	// What the command line says is newer still.
 	wants(t, impact(t, "-c", g.config, "--groups-of", "alice@example.com=dev", g.old, g.new), "1 grant judged, 1 would end")
+}
+
+// Of a login and a request of the same moment the login was first: it is by the login that the request was decided.
+func TestALoginOfTheSameMomentCounts(t *testing.T) {
+	g := newGateway(t)
+	g.give(t, "g-cards", "alice@example.com", "cards")
+	if err := g.db.RememberLogin(t.Context(), store.Login{Subject: "alice@example.com", Groups: []string{"sales"}, At: noon}); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, impact(t, "-c", g.config, g.old, g.new), "1 grant judged, 0 would end")
+}
+
+func TestGrantsThatWaitAreJudgedAndThoseThatEndedAreNot(t *testing.T) {
+	g := newGateway(t)
+	pending := g.ask(t, "g-pending", "alice@example.com", "cards", time.Time{})
+	window := g.ask(t, "g-window", "bob@example.com", "cards", noon.Add(time.Minute))
+	_, complete, err := grant.Advance(window.Grant, grant.Action{Verb: grant.Complete}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := g.ask(t, "g-ended", "carol@example.com", "cards", time.Time{})
+	_, cancel, err := grant.Advance(ended.Grant, grant.Action{Verb: grant.Cancel, Actor: "carol@example.com"}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.db.Commit(t.Context(), store.Change{Events: []grant.Event{pending, window, complete, ended, cancel}}); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, impact(t, "-c", g.config, g.old, g.new), "2 grants judged, 2 would end",
+		"g-pending alice@example.com prod/cards pending -", "g-window bob@example.com prod/cards approved -")
+}
+
+// What the command line says of a pool's tags counts in place of the configuration's: so a change of tags can be tried.
+func TestTagsOfTheCommandLineComeFirst(t *testing.T) {
+	g := newGateway(t)
+	g.give(t, "g-cards", "alice@example.com", "cards")
+	wants(t, impact(t, "-c", g.config, "--tags", "prod/cards=live", g.old, g.new), "1 grant judged, 0 would end", "0 changes")
+}
+
+// An agent is in no group; the groups in its grant are its owner's, and not known if nobody knew them then.
+func TestTheGroupsInAnAgentsGrantAreItsOwners(t *testing.T) {
+	g := grant.Grant{Subject: "agent:triage", Owner: "bob@example.com", Groups: []string{"dev"}, GroupsAt: noon}
+	facts, err := judgementOf(t).of(t.Context(), g)
+	if err != nil || facts.Groups != nil || len(facts.OwnerGroups) != 1 {
+		t.Errorf("%+v, %v", facts, err)
+	}
+	g.Groups, g.GroupsAt = nil, time.Time{}
+	if facts, err = judgementOf(t).of(t.Context(), g); err != nil || facts.OwnerGroups != nil {
+		t.Errorf("nobody knew them: %+v, %v", facts, err)
+	}
+	g.GroupsAt = noon
+	if facts, err = judgementOf(t).of(t.Context(), g); err != nil || facts.OwnerGroups == nil {
+		t.Errorf("they were none: %+v, %v", facts, err)
+	}
 }
 
 // A login before the request says less than the grant, which holds the groups that the request was decided on.
