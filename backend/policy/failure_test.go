@@ -58,13 +58,6 @@ func TestTheLargestRequestIsJudgedByTheDearestCondition(t *testing.T) {
 	}
 }
 
-func TestAConditionIsInterruptedWithinItsLoop(t *testing.T) {
-	p := compile(t, conditional(dear)).Within(100 * time.Microsecond)
-	if d := p.Evaluate(t.Context(), largest()); d.Allowed || !d.TimedOut {
-		t.Errorf("%+v", d)
-	}
-}
-
 func TestADecisionHasABoundInTime(t *testing.T) {
 	p := compile(t, head+allowing("r", "when: [{condition: 'true', message: m}]"))
 	if d := p.Within(0).Evaluate(t.Context(), ask()); d.Allowed || !d.TimedOut || !strings.Contains(d.Explanation, "in time") {
