@@ -78,15 +78,13 @@ func (s *Service) revokeEach(ctx context.Context, c Caller, b Bulk, records []st
 	for _, r := range records {
 		ends = append(ends, end{g: r.Grant, cause: grant.CauseOperator, actor: c.Subject, comment: b.Reason})
 	}
-	done, err := s.endAll(ctx, ends)
-	if err != nil {
-		result.Failed += len(ends) - len(done)
-	}
+	done, failed, _ := s.endAll(ctx, ends)
+	result.Failed += failed
 	return done
 }
 
 func (s *Service) bulkQuery(c Caller, b Bulk) (store.Query, error) {
-	q := store.Query{Environment: b.Environment, Pool: b.Pool, States: b.States}
+	q := store.Query{Environment: b.Environment, Pool: b.Pool}
 	if !s.isOperator(c) {
 		return q, errorf(Forbidden, "only an operator revokes many grants at once")
 	}
@@ -106,13 +104,12 @@ func (s *Service) bulkQuery(c Caller, b Bulk) (store.Query, error) {
 		}
 		q.Subject = subject
 	}
-	if len(q.States) == 0 {
-		q.States = openStates
+	states, err := among("states", b.States, openStates)
+	if err != nil {
+		return q, err
 	}
-	for _, state := range q.States {
-		if !slices.Contains(openStates, state) {
-			return q, errorf(Invalid, "states: only pending, approved and active grants are revoked")
-		}
+	if q.States = states; len(states) == 0 {
+		q.States = openStates
 	}
 	return q, nil
 }

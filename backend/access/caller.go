@@ -33,6 +33,21 @@ type Agent struct {
 	Owner   grant.Subject // a person
 }
 
+// checkAgents: each account acts as one agent, and each agent by one account, so that it has one owner (I11).
+func checkAgents(agents map[grant.Subject]Agent) error {
+	accounts := map[grant.Subject]grant.Subject{}
+	for account, a := range agents {
+		if err := a.check(account); err != nil {
+			return fmt.Errorf("agent %s: %w", a.Subject, err)
+		}
+		if other, taken := accounts[a.Subject]; taken {
+			return fmt.Errorf("agent %s: both %s and %s act as it", a.Subject, min(account, other), max(account, other))
+		}
+		accounts[a.Subject] = account
+	}
+	return nil
+}
+
 func (a Agent) check(account grant.Subject) error {
 	for _, s := range []grant.Subject{account, a.Subject, a.Owner} {
 		if _, err := grant.ParseSubject(string(s)); err != nil {
@@ -70,8 +85,11 @@ type Directory interface {
 // Identify makes a caller out of a verified login: an agent where a service account acts as one, and the newest groups
 // that are known. A token that says more than a later login of its subject is not believed. Errors: Invalid, Internal.
 func (s *Service) Identify(ctx context.Context, l Login) (Caller, error) {
-	if _, err := grant.ParseSubject(string(l.Subject)); err != nil {
-		return Caller{}, errorf(Invalid, "subject: %s", err)
+	if err := checkSubject(l.Subject); err != nil {
+		return Caller{}, err
+	}
+	if l.Subject.IsAgent() {
+		return Caller{}, errorf(Invalid, "subject: an agent logs in by its service account, which says whose it is")
 	}
 	if agent, ok := s.Agents[l.Subject]; ok {
 		return s.agent(ctx, agent)
@@ -98,6 +116,25 @@ func (s *Service) agent(ctx context.Context, a Agent) (Caller, error) {
 		c.OwnerGroups, c.GroupsAt, c.GroupsSource = nonNil(m.Groups), m.At, m.Source
 	}
 	return c, nil
+}
+
+// checkSubject refuses a name that is not in its one form: I11 and HAProxy compare byte by byte, and an empty one, in a
+// query, would stand for everybody.
+func checkSubject(s grant.Subject) error {
+	if _, err := grant.ParseSubject(string(s)); err != nil {
+		return errorf(Invalid, "subject: %s", err)
+	}
+	return nil
+}
+
+// actsFor reports whether the configuration still says that the agent works for this owner.
+func (s *Service) actsFor(agent, owner grant.Subject) bool {
+	for _, a := range s.Agents {
+		if a.Subject == agent && a.Owner == owner {
+			return true
+		}
+	}
+	return false
 }
 
 // nonNil tells "in no group" from "not known".

@@ -21,15 +21,19 @@ type Decision struct {
 // Invalid, Forbidden (one's own request, not in a group that may approve it, or groups read too long ago), NotFound,
 // Conflict (the etag is not the grant's, it is decided, or policy does not allow it any more).
 func (s *Service) Approve(ctx context.Context, c Caller, d Decision, key string) (View, error) {
-	return s.decide(ctx, c, d, "ApproveAccess", key, s.approve)
+	return s.decide(ctx, c, d, "ApproveAccess", key, decider{opens: true, events: s.approve})
 }
 
 // Deny denies a pending grant, or the extension that an active one asks for. Errors as of Approve.
 func (s *Service) Deny(ctx context.Context, c Caller, d Decision, key string) (View, error) {
-	return s.decide(ctx, c, d, "DenyAccess", key, s.deny)
+	return s.decide(ctx, c, d, "DenyAccess", key, decider{events: s.deny})
 }
 
-type decider func(context.Context, Caller, grant.Grant, string) ([]grant.Event, *store.Since, error)
+// decider makes the events of a decision, and says what they rest on.
+type decider struct {
+	opens  bool
+	events func(ctx context.Context, c Caller, g grant.Grant, comment string) ([]grant.Event, *store.Since, error)
+}
 
 func (s *Service) decide(ctx context.Context, c Caller, d Decision, method, key string, do decider) (View, error) {
 	if err := checkText("comment", d.Comment); err != nil {
@@ -39,23 +43,30 @@ func (s *Service) decide(ctx context.Context, c Caller, d Decision, method, key 
 	if err != nil {
 		return View{}, err
 	}
-	return s.once(ctx, call, func() (View, error) { return s.decideOnce(ctx, c, call, d, do) })
+	return s.again(ctx, call, func() (store.Record, error) { return s.decideOnce(ctx, c, call, d, do) })
 }
 
-func (s *Service) decideOnce(ctx context.Context, c Caller, call call, d Decision, do decider) (View, error) {
+func (s *Service) decideOnce(ctx context.Context, c Caller, call call, d Decision, do decider) (store.Record, error) {
 	r, err := s.decidable(ctx, c, d.GrantID)
 	if err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
 	if err := checkDecider(c, r.Grant); err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
 	if d.Etag != etag(r.Grant) {
-		return View{}, changed(r.Grant)
+		return store.Record{}, changed(r.Grant)
 	}
-	events, unless, err := do(ctx, c, r.Grant, d.Comment)
+	if do.opens {
+		done, err := s.turns.take(ctx, r.Grant.Subject)
+		if err != nil {
+			return store.Record{}, err
+		}
+		defer done()
+	}
+	events, unless, err := do.events(ctx, c, r.Grant, d.Comment)
 	if err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
 	return s.commit(ctx, call, unless, events...)
 }
@@ -109,6 +120,9 @@ func (s *Service) checkOpening(ctx context.Context, g grant.Grant) (*store.Since
 		if err := s.settle(ctx, g.Subject, g.Pool); err != nil {
 			return nil, err
 		}
+	}
+	if lost := s.groundLost(g); lost != "" {
+		return nil, &Error{Code: Conflict, GrantID: g.ID, Message: lost}
 	}
 	mine, err := s.grantsOf(ctx, g.Subject)
 	if err != nil {
@@ -177,14 +191,14 @@ func (s *Service) Withdraw(ctx context.Context, c Caller, w Revocation, key stri
 	if err != nil {
 		return View{}, err
 	}
-	return s.again(ctx, call, func() (View, error) {
+	return s.again(ctx, call, func() (store.Record, error) {
 		r, err := s.decidable(ctx, c, w.GrantID)
 		if err != nil {
-			return View{}, err
+			return store.Record{}, err
 		}
 		_, e, err := grant.Advance(r.Grant, grant.Action{Verb: grant.Withdraw, Actor: c.Subject, Comment: w.Reason}, s.Now())
 		if err != nil {
-			return View{}, advanceError(err)
+			return store.Record{}, advanceError(err)
 		}
 		return s.commit(ctx, call, nil, e)
 	})
@@ -200,21 +214,21 @@ func (s *Service) Review(ctx context.Context, c Caller, d Decision, key string) 
 	if err != nil {
 		return View{}, err
 	}
-	return s.once(ctx, call, func() (View, error) {
+	return s.once(ctx, call, func() (store.Record, error) {
 		r, err := s.visible(ctx, c, d.GrantID)
 		if err != nil {
-			return View{}, err
+			return store.Record{}, err
 		}
 		if err := s.checkFresh(c); err != nil {
-			return View{}, err
+			return store.Record{}, err
 		}
 		if d.Etag != etag(r.Grant) {
-			return View{}, changed(r.Grant)
+			return store.Record{}, changed(r.Grant)
 		}
 		a := grant.Action{Verb: grant.DoReview, Actor: c.Subject, Comment: d.Comment, Groups: c.Groups}
 		_, e, err := grant.Advance(r.Grant, a, s.Now())
 		if err != nil {
-			return View{}, advanceError(err)
+			return store.Record{}, advanceError(err)
 		}
 		return s.commit(ctx, call, nil, e)
 	})

@@ -35,46 +35,66 @@ func (s *Service) Extend(ctx context.Context, c Caller, l Longer, key string) (V
 	if err != nil {
 		return View{}, err
 	}
-	return s.again(ctx, call, func() (View, error) { return s.extend(ctx, c, call, l) })
+	return s.again(ctx, call, func() (store.Record, error) { return s.extend(ctx, c, call, l) })
 }
 
-func (s *Service) extend(ctx context.Context, c Caller, call call, l Longer) (View, error) {
+func (s *Service) extend(ctx context.Context, c Caller, call call, l Longer) (store.Record, error) {
 	r, err := s.visible(ctx, c, l.GrantID)
 	if err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
 	g := r.Grant
+	done, err := s.turns.take(ctx, g.Subject)
+	if err != nil {
+		return store.Record{}, err
+	}
+	defer done()
 	if c.Subject != g.Subject && (g.Owner == "" || c.Subject != g.Owner) {
-		return View{}, errorf(Forbidden, "only its subject extends a grant")
+		return store.Record{}, errorf(Forbidden, "only its subject extends a grant")
 	}
 	if !g.Live(s.Now()) {
-		return View{}, &Error{Code: Conflict, GrantID: g.ID, Message: "the grant is not active"}
+		return store.Record{}, &Error{Code: Conflict, GrantID: g.ID, Message: "the grant is not active"}
+	}
+	if lost := s.groundLost(g); lost != "" {
+		return store.Record{}, &Error{Code: Conflict, GrantID: g.ID, Message: lost}
 	}
 	mine, err := s.grantsOf(ctx, g.Subject)
 	if err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
 	facts, err := s.facts(ctx, g)
 	if err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
 	asked := g
 	asked.Extension = grant.Extension{By: l.By, Reason: l.Reason, Inputs: l.Inputs}
 	d := s.Policy.Evaluate(ctx, s.questionOf(asked, facts, mine))
 	if !d.Allowed {
-		return View{}, s.refuse(ctx, c, g.Pool, Ask{Duration: l.By, Reason: l.Reason, Inputs: l.Inputs}, d)
+		return store.Record{}, s.refuseExtension(ctx, c, g, l, d)
 	}
 	_, e, err := grant.Advance(g, extension(g, c, l, d, facts.At), facts.At)
 	if err != nil {
-		return View{}, advanceError(err)
+		return store.Record{}, advanceError(err)
 	}
-	v, err := s.commit(ctx, call, mine.unchanged(), e)
+	r, err = s.commit(ctx, call, mine.unchanged(), e)
 	var locked *store.LockedError
 	if errors.As(err, &locked) {
 		d.Explanation = lockSentence(locked.Lock)
-		return View{}, s.refuse(ctx, c, g.Pool, Ask{Duration: l.By, Reason: l.Reason, Inputs: l.Inputs}, d)
+		return store.Record{}, s.refuseExtension(ctx, c, g, l, d)
 	}
-	return v, err
+	return r, err
+}
+
+// refuseExtension is refuse for a grant that there is: the access is its subject's, whoever asked.
+func (s *Service) refuseExtension(ctx context.Context, c Caller, g grant.Grant, l Longer, d policy.Decision) error {
+	m, err := s.membership(ctx, g)
+	if err != nil {
+		return err
+	}
+	return s.refuse(ctx, c, grant.Grant{
+		Subject: g.Subject, Owner: g.Owner, Pool: g.Pool, Reason: l.Reason, Duration: l.By, Inputs: l.Inputs,
+		BreakGlass: g.BreakGlass, Groups: m.Groups, GroupsAt: m.At, GroupsSource: m.Source,
+	}, d)
 }
 
 // extension is the action by which policy's decision takes effect.
@@ -111,15 +131,15 @@ func (s *Service) CancelExtension(ctx context.Context, c Caller, r Revocation, k
 	if err != nil {
 		return View{}, err
 	}
-	return s.again(ctx, call, func() (View, error) {
+	return s.again(ctx, call, func() (store.Record, error) {
 		record, err := s.visible(ctx, c, r.GrantID)
 		if err != nil {
-			return View{}, err
+			return store.Record{}, err
 		}
 		a := grant.Action{Verb: grant.CancelExtension, Actor: c.Subject, Comment: r.Reason}
 		_, e, err := grant.Advance(record.Grant, a, s.Now())
 		if err != nil {
-			return View{}, advanceError(err)
+			return store.Record{}, advanceError(err)
 		}
 		return s.commit(ctx, call, nil, e)
 	})

@@ -31,8 +31,12 @@ type EventPage struct {
 }
 
 // Events lists the log of what happened to grants. Auditors and operators read all of it; others the events of a grant
-// that they may see, or those of their own access. Errors: Invalid, Forbidden, NotFound.
+// that they may see, or those of their own access. Where the log cannot be read on, the page ends and Next is not empty;
+// the next page is the failure. Errors: Invalid, Forbidden, NotFound, Internal.
 func (s *Service) Events(ctx context.Context, c Caller, f EventFilter) (EventPage, error) {
+	if err := checkSubject(c.Subject); err != nil {
+		return EventPage{}, err
+	}
 	q, err := s.eventQuery(f)
 	if err != nil {
 		return EventPage{}, err
@@ -50,8 +54,18 @@ func (s *Service) Events(ctx context.Context, c Caller, f EventFilter) (EventPag
 	if len(entries) > size {
 		page.Events = entries[:size]
 		page.Next = eventToken(entries[size-1].Revision)
+	} else if n := len(entries); n > 0 && s.breaksAfter(ctx, q, entries[n-1].Revision) {
+		page.Next = eventToken(entries[n-1].Revision)
 	}
 	return page, nil
+}
+
+// breaksAfter reports whether a page ended because what follows cannot be read: an audit that ends there without a word
+// would be taken for the whole.
+func (s *Service) breaksAfter(ctx context.Context, q store.EventQuery, last int64) bool {
+	q.After, q.Limit = last, 1
+	_, err := s.History.History(ctx, q)
+	return err != nil
 }
 
 func (s *Service) mayReadEvents(ctx context.Context, c Caller, q *store.EventQuery) error {
@@ -71,8 +85,12 @@ func (s *Service) mayReadEvents(ctx context.Context, c Caller, q *store.EventQue
 
 func (s *Service) eventQuery(f EventFilter) (store.EventQuery, error) {
 	q := store.EventQuery{
-		GrantID: f.GrantID, Environment: f.Environment, Pool: f.Pool, Verbs: f.Verbs, From: f.From, To: f.To,
+		GrantID: f.GrantID, Environment: f.Environment, Pool: f.Pool, From: f.From, To: f.To,
 		Newest: !f.OldestFirst, Limit: f.PageSize,
+	}
+	var err error
+	if q.Verbs, err = among("verbs", f.Verbs, allVerbs); err != nil {
+		return q, err
 	}
 	if q.Limit == 0 {
 		q.Limit = DefaultPage

@@ -1,11 +1,15 @@
 package access
 
 import (
+	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 )
 
 // Bounds of what callers say.
@@ -63,6 +67,34 @@ func checkInputs(inputs map[string]string) error {
 		}
 	}
 	return nil
+}
+
+// allStates and allVerbs are what a filter may name.
+var allStates, allVerbs = words()
+
+func words() (states []grant.State, verbs []grant.Verb) {
+	verbs = []grant.Verb{grant.Refuse, grant.PutLock, grant.LiftLock, grant.LoadPolicy}
+	for _, t := range grant.Transitions() {
+		states, verbs = append(states, t.To), append(verbs, t.Verb)
+	}
+	slices.Sort(states)
+	slices.Sort(verbs)
+	return slices.Compact(states), slices.Compact(verbs)
+}
+
+// among refuses words that are not among those allowed, and answers the others without doubles: a query is as long as
+// there are such words, however often a caller names them.
+func among[T cmp.Ordered](field string, words, allowed []T) ([]T, error) {
+	var all []T
+	for _, word := range words {
+		if !slices.Contains(allowed, word) {
+			return nil, errorf(Invalid, "%s: want any of %v", field, allowed)
+		}
+		if !slices.Contains(all, word) {
+			all = append(all, word)
+		}
+	}
+	return all, nil
 }
 
 // checkText refuses what would garble a log or a page, or read as something else than it is: control characters but tab

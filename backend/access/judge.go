@@ -14,32 +14,40 @@ import (
 // facts are what is known now of a grant's subject. Where nothing newer is known, the groups that the grant was decided on
 // are the newest.
 func (s *Service) facts(ctx context.Context, g grant.Grant) (policy.Facts, error) {
-	f := policy.Facts{At: s.Now(), Groups: g.Groups}
+	f := policy.Facts{At: s.Now()}
 	if p, ok := s.Catalog.Pool(g.Pool); ok {
 		f.Tags = p.Tags
 	}
+	m, err := s.membership(ctx, g)
+	switch {
+	case err != nil:
+		return f, err
+	case g.Owner == "":
+		f.Groups = m.Groups
+	case !m.At.IsZero():
+		f.OwnerGroups = nonNil(m.Groups)
+	}
+	return f, nil
+}
+
+// membership is the newest that is known of the groups of a grant's subject, of an agent's owner.
+func (s *Service) membership(ctx context.Context, g grant.Grant) (Membership, error) {
+	of := Membership{Groups: g.Groups, Source: g.GroupsSource, At: g.GroupsAt}
 	who := g.Subject
 	if g.Owner != "" {
-		who, f.Groups = g.Owner, nil
-		if !g.GroupsAt.IsZero() {
-			f.OwnerGroups = nonNil(g.Groups)
-		}
+		who = g.Owner
 	}
 	if !who.IsPerson() {
-		return f, nil
+		return of, nil
 	}
 	m, known, err := s.Directory.Membership(ctx, who)
 	if err != nil {
-		return f, internal(fmt.Errorf("read groups: %w", err))
+		return of, internal(fmt.Errorf("read groups: %w", err))
 	}
 	if known && !m.At.Before(g.GroupsAt) {
-		if g.Owner != "" {
-			f.OwnerGroups = nonNil(m.Groups)
-		} else {
-			f.Groups = m.Groups
-		}
+		return m, nil
 	}
-	return f, nil
+	return of, nil
 }
 
 // Poke makes the Judge loop run at once: policy or somebody's groups have changed. It does not block.
@@ -51,16 +59,17 @@ func (s *Service) Poke() {
 }
 
 // Judge looks at every open grant again, with the newest groups and the policy in force, and ends those that no longer
-// stand: their pool is gone, a lock covers them, or policy does not allow them any more (I4). It goes by what is, not by what has
-// changed, so it also ends what an earlier pass, or a process that died, left undone. A grant that cannot be judged is
-// left as it is, and the error says so; the others are judged.
+// stand: their pool or their agent is gone, a lock covers them, or policy does not allow them any more (I4). It goes by what
+// is, not by what has changed, so it also ends what an earlier pass, or a process that died, left undone. A grant that
+// cannot be judged or ended is left as it is, and the error says so; the others are judged.
 func (s *Service) Judge(ctx context.Context) error {
-	locks, err := s.History.Locks(ctx, s.Now(), maxLocks)
-	if err != nil {
-		return err
-	}
 	var errs []error
-	err = s.eachOpen(ctx, store.Query{States: openStates}, func(records []store.Record) error {
+	err := s.eachOpen(ctx, store.Query{States: openStates}, func(records []store.Record) error {
+		// The locks of after the grants were read: one that is lifted by then ends nothing that was opened since.
+		locks, err := s.History.Locks(ctx, s.Now(), maxLocks)
+		if err != nil {
+			return fmt.Errorf("read locks: %w", err)
+		}
 		var ends []end
 		for _, r := range records {
 			e, err := s.verdict(ctx, r.Grant, locks)
@@ -70,8 +79,10 @@ func (s *Service) Judge(ctx context.Context) error {
 				ends = append(ends, e)
 			}
 		}
-		_, err := s.endAll(ctx, ends)
-		return err
+		if _, _, err := s.endAll(ctx, ends); err != nil {
+			errs = append(errs, err)
+		}
+		return nil // the next page all the same
 	})
 	return errors.Join(append(errs, err)...)
 }
@@ -94,8 +105,8 @@ func (s *Service) verdict(ctx context.Context, g grant.Grant, locks []grant.Lock
 			return end{g: g, cause: grant.CauseLock, actor: l.By, comment: lockComment(l)}, nil
 		}
 	}
-	if _, ok := s.Catalog.Pool(g.Pool); !ok {
-		return end{g: g, cause: grant.CausePolicyChanged, comment: "The pool is not in the configuration any more."}, nil
+	if lost := s.groundLost(g); lost != "" {
+		return end{g: g, cause: grant.CausePolicyChanged, comment: lost}, nil
 	}
 	f, err := s.facts(ctx, g)
 	if err != nil {
@@ -111,19 +122,22 @@ func (s *Service) verdict(ctx context.Context, g grant.Grant, locks []grant.Lock
 	return end{g: g, cause: v.Cause, comment: s.because(ctx, g, v)}, nil
 }
 
+// groundLost is what the configuration lacks by now that the grant rests on; empty if it lacks nothing.
+func (s *Service) groundLost(g grant.Grant) string {
+	if _, ok := s.Catalog.Pool(g.Pool); !ok {
+		return "The pool is not in the configuration any more."
+	}
+	if g.Owner != "" && !s.actsFor(g.Subject, g.Owner) {
+		return "By the configuration the agent does not work for this owner any more."
+	}
+	return ""
+}
+
 // because is the comment of a revocation by policy: its explanation, the version of the policy, and of when the groups are.
 func (s *Service) because(ctx context.Context, g grant.Grant, v policy.Verdict) string {
-	at, source := g.GroupsAt, g.GroupsSource
-	who := g.Subject
-	if g.Owner != "" {
-		who = g.Owner
-	}
-	if m, known, err := s.Directory.Membership(ctx, who); err == nil && known && !m.At.Before(at) {
-		at, source = m.At, m.Source
-	}
 	text := fmt.Sprintf("%s (policy %s, %.12s", v.Explanation, v.Decision.Policy, v.Decision.Hash)
-	if !at.IsZero() {
-		text += fmt.Sprintf("; groups of %s by %s", at.UTC().Format(time.RFC3339), source)
+	if m, err := s.membership(ctx, g); err == nil && !m.At.IsZero() {
+		text += fmt.Sprintf("; groups of %s by %s", m.At.UTC().Format(time.RFC3339), m.Source)
 	}
 	return text + ")"
 }
@@ -153,28 +167,33 @@ func (s *Service) eachOpen(ctx context.Context, q store.Query, do func([]store.R
 // endBatch is how many grants are ended in one commit.
 const endBatch = 200
 
-// endAll revokes grants, many in one commit, and tells the nodes. One that changed in between is read and judged again, so
-// that a revocation never loses to an approval; one that has ended by itself is left. It answers the last record of each
-// that it ended.
-func (s *Service) endAll(ctx context.Context, ends []end) ([]store.Record, error) {
+// endAll revokes grants, many in one commit, and tells the nodes. If that fails they are ended one by one: one that changed
+// in between is read again, so that a revocation never loses to an approval; one that has ended by itself is left; one that
+// cannot be ended does not keep the others open. It answers the last record of each that it ended, and how many could not be.
+func (s *Service) endAll(ctx context.Context, ends []end) (done []store.Record, failed int, err error) {
 	if len(ends) == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
-	done, err := s.endBatch(ctx, ends)
-	if !errors.Is(err, store.ErrConflict) {
-		return done, err
+	if done, err = s.endBatch(ctx, ends); err == nil {
+		return done, 0, nil
 	}
 	var errs []error
-	for _, e := range ends {
+	for i, e := range ends {
+		if ctx.Err() != nil {
+			failed += len(ends) - i
+			errs = append(errs, ctx.Err())
+			break
+		}
 		r, ok, err := s.endOne(ctx, e)
 		if err != nil {
-			errs = append(errs, err)
+			failed++
+			errs = append(errs, fmt.Errorf("end grant %s: %w", e.g.ID, err))
 		}
 		if ok {
 			done = append(done, r)
 		}
 	}
-	return done, errors.Join(errs...)
+	return done, failed, errors.Join(errs...)
 }
 
 // endBatch ends all of them in one commit or none.
@@ -183,7 +202,7 @@ func (s *Service) endBatch(ctx context.Context, ends []end) ([]store.Record, err
 	for _, e := range ends {
 		_, event, err := grant.Advance(e.g, e.action(), s.Now())
 		if err != nil {
-			return nil, fmt.Errorf("end grant %s: %w", e.g.ID, err)
+			return nil, err
 		}
 		events = append(events, event)
 	}
@@ -199,12 +218,17 @@ func (s *Service) endBatch(ctx context.Context, ends []end) ([]store.Record, err
 	return records, nil
 }
 
-// endOne ends a grant as it is by now; false if it has ended.
+// endOne ends a grant as it is by now; false if it has ended. The nodes are told of that too: it may have been here, by a
+// commit of which only the answer was lost.
 func (s *Service) endOne(ctx context.Context, e end) (store.Record, bool, error) {
 	for range tries {
 		r, err := s.Grants.Grant(ctx, e.g.ID)
-		if err != nil || r.Grant.State.Final() {
+		if err != nil {
 			return store.Record{}, false, err
+		}
+		if r.Grant.State.Final() {
+			s.Enforcer.Changed(r.Revision)
+			return store.Record{}, false, nil
 		}
 		e.g = r.Grant
 		done, err := s.endBatch(ctx, []end{e})
@@ -215,7 +239,7 @@ func (s *Service) endOne(ctx context.Context, e end) (store.Record, bool, error)
 			return store.Record{}, false, err
 		}
 	}
-	return store.Record{}, false, fmt.Errorf("end grant %s: %w", e.g.ID, store.ErrConflict)
+	return store.Record{}, false, store.ErrConflict
 }
 
 func (e end) action() grant.Action {

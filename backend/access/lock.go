@@ -40,26 +40,23 @@ const (
 // Lock stops new access and ends what there is, at once, for what it covers. New access is stopped first; then grants are
 // ended, so that nothing gets through in between. Operators only. Errors: Invalid, Forbidden, Conflict.
 func (s *Service) Lock(ctx context.Context, c Caller, ask LockAsk, key string) (LockView, error) {
-	l, err := s.newLock(c, ask)
-	if err != nil {
+	if err := s.checkLock(c, ask); err != nil {
 		return LockView{}, err
 	}
 	if ask.DryRun {
+		l, err := s.newLock(c, ask)
+		if err != nil {
+			return LockView{}, err
+		}
 		return s.covered(ctx, l)
 	}
 	call, err := newCall(c, "CreateLock", key, ask)
 	if err != nil {
 		return LockView{}, err
 	}
-	id, found, err := s.find(ctx, call)
+	l, err := s.putLock(ctx, c, call, ask)
 	if err != nil {
-		return LockView{}, err
-	}
-	if found {
-		if l, err = s.History.Lock(ctx, id); err != nil {
-			return LockView{}, internal(err)
-		}
-	} else if err := s.putLock(ctx, call, l); err != nil {
+		s.Poke() // it may have been written all the same
 		return LockView{}, err
 	}
 	if !l.Holds(s.Now()) {
@@ -68,16 +65,20 @@ func (s *Service) Lock(ctx context.Context, c Caller, ask LockAsk, key string) (
 	return s.endCovered(ctx, l)
 }
 
-func (s *Service) newLock(c Caller, ask LockAsk) (grant.Lock, error) {
+func (s *Service) checkLock(c Caller, ask LockAsk) error {
 	if !s.isOperator(c) {
-		return grant.Lock{}, errorf(Forbidden, "only an operator locks")
+		return errorf(Forbidden, "only an operator locks")
 	}
 	if err := checkReason(ask.Reason); err != nil {
-		return grant.Lock{}, err
+		return err
 	}
 	if all := ask.Subject == "" && ask.Environment == "" && ask.Pool == ""; all != ask.Everything {
-		return grant.Lock{}, errorf(Invalid, "name a subject, an environment or a pool, or say everything, not both")
+		return errorf(Invalid, "name a subject, an environment or a pool, or say everything, not both")
 	}
+	return nil
+}
+
+func (s *Service) newLock(c Caller, ask LockAsk) (grant.Lock, error) {
 	now := s.Now()
 	if ask.Until.Sub(now) > maxLock {
 		return grant.Lock{}, errorf(Invalid, "until: at most a year ahead")
@@ -92,20 +93,53 @@ func (s *Service) newLock(c Caller, ask LockAsk) (grant.Lock, error) {
 	return l, nil
 }
 
-func (s *Service) putLock(ctx context.Context, call call, l grant.Lock) error {
+// putLock writes the lock, or finds the one that the same call wrote before.
+func (s *Service) putLock(ctx context.Context, c Caller, call call, ask LockAsk) (grant.Lock, error) {
+	if put, found, err := s.foundLock(ctx, call); err != nil || found {
+		return put, err
+	}
+	l, err := s.newLock(c, ask)
+	if err != nil {
+		return l, err
+	}
 	locks, err := s.History.Locks(ctx, s.Now(), maxLocks)
 	if err != nil {
-		return internal(err)
+		return l, internal(err)
 	}
 	if len(locks) == maxLocks {
-		return errorf(Conflict, "%d locks hold already; lift one of them first", maxLocks)
+		return l, errorf(Conflict, "%d locks hold already; lift one of them first", maxLocks)
 	}
 	e := grant.Event{Verb: grant.PutLock, Actor: l.By, Comment: l.Reason, At: l.At, Lock: l}
 	if _, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}, Replay: call.replay(l.ID, l.At)}); err != nil {
-		return commitError(err, grant.Grant{})
+		return s.lockDone(ctx, call, err)
 	}
-	return nil
+	return l, nil
 }
+
+// foundLock is the lock of an earlier call with this key, as it is now.
+func (s *Service) foundLock(ctx context.Context, call call) (l grant.Lock, found bool, err error) {
+	id, found, err := s.find(ctx, call)
+	if err != nil || !found {
+		return l, false, err
+	}
+	if l, err = s.History.Lock(ctx, id); err != nil {
+		return l, false, internal(err)
+	}
+	return l, true, nil
+}
+
+// lockDone is the answer where a change of a lock was not written: the lock, if the same call wrote it at the same time.
+func (s *Service) lockDone(ctx context.Context, call call, cause error) (grant.Lock, error) {
+	if l, found, err := s.foundLock(ctx, call); err == nil && found {
+		return l, nil
+	}
+	if errors.Is(cause, store.ErrConflict) {
+		return grant.Lock{}, &Error{Code: Conflict, Message: lockEnded, cause: cause}
+	}
+	return grant.Lock{}, commitError(cause, grant.Grant{})
+}
+
+const lockEnded = "the lock has ended already"
 
 // covered counts what a lock covers.
 func (s *Service) covered(ctx context.Context, l grant.Lock) (LockView, error) {
@@ -129,6 +163,11 @@ func (s *Service) endCovered(ctx context.Context, l grant.Lock) (LockView, error
 	v := LockView{Lock: l, Open: map[grant.State]int{}}
 	var last store.Record
 	err := s.eachOpen(ctx, lockQuery(l), func(records []store.Record) error {
+		// Once it is lifted it ends nothing more: what is open then may be new.
+		now, err := s.History.Lock(ctx, l.ID)
+		if err != nil || !now.Holds(s.Now()) {
+			return err
+		}
 		var ends []end
 		for _, r := range records {
 			if l.Covers(r.Grant.Subject, r.Grant.Owner, r.Grant.Pool) {
@@ -136,14 +175,12 @@ func (s *Service) endCovered(ctx context.Context, l grant.Lock) (LockView, error
 				v.Open[r.Grant.State]++
 			}
 		}
-		done, err := s.endAll(ctx, ends)
+		done, failed, _ := s.endAll(ctx, ends)
+		v.Failed += failed
 		for _, r := range done {
 			if !r.Grant.ActivatedAt.IsZero() {
 				last = r
 			}
-		}
-		if err != nil {
-			v.Failed += len(ends) - len(done)
 		}
 		return nil // the next page all the same
 	})
@@ -175,6 +212,9 @@ func (s *Service) Unlock(ctx context.Context, c Caller, id, reason, key string) 
 	if err != nil {
 		return LockView{}, err
 	}
+	if l, found, err := s.foundLock(ctx, call); err != nil || found {
+		return LockView{Lock: l}, err
+	}
 	l, err := s.History.Lock(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -182,17 +222,19 @@ func (s *Service) Unlock(ctx context.Context, c Caller, id, reason, key string) 
 	case err != nil:
 		return LockView{}, internal(err)
 	}
-	if _, found, err := s.find(ctx, call); err != nil || found {
-		return LockView{Lock: l}, err
-	}
 	now := s.Now()
 	lifted, err := l.Lift(c.Subject, now)
 	if err != nil {
-		return LockView{}, errorf(Conflict, "the lock has ended already")
+		// By itself, or lifted: by the same call at the same time, perhaps.
+		if l, found, err := s.foundLock(ctx, call); err == nil && found {
+			return LockView{Lock: l}, nil
+		}
+		return LockView{}, errorf(Conflict, lockEnded)
 	}
 	e := grant.Event{Verb: grant.LiftLock, Actor: c.Subject, Comment: reason, At: now, Lock: lifted}
 	if _, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}, Replay: call.replay(id, now)}); err != nil {
-		return LockView{}, commitError(err, grant.Grant{})
+		lifted, err = s.lockDone(ctx, call, err)
+		return LockView{Lock: lifted}, err
 	}
 	return LockView{Lock: lifted}, nil
 }

@@ -40,8 +40,11 @@ type StepView struct {
 const maxPeople = 20
 
 // Pools lists the pools, of one environment if it is not empty. Pools that one may not ask for are listed with the
-// reason. Error: Internal.
+// reason. Errors: Invalid, Internal, Conflict (the caller has more open grants than are looked at).
 func (s *Service) Pools(ctx context.Context, c Caller, environment string) ([]PoolView, error) {
+	if err := checkSubject(c.Subject); err != nil {
+		return nil, err
+	}
 	mine, err := s.grantsOf(ctx, c.Subject)
 	if err != nil {
 		return nil, err
@@ -75,6 +78,9 @@ func (s *Service) question(c Caller, p Pool, mine holdings) policy.Request {
 // Preview answers what Request would decide, and why, rule by rule. A zero duration asks for the default; a reason and
 // inputs that are not given yet count as missing. Errors: Invalid, NotFound, Internal.
 func (s *Service) Preview(ctx context.Context, c Caller, ask Ask) (Preview, error) {
+	if err := checkSubject(c.Subject); err != nil {
+		return Preview{}, err
+	}
 	p, err := s.pool(ask.Environment, ask.Pool)
 	if err != nil {
 		return Preview{}, err
@@ -124,13 +130,13 @@ func (s *Service) steps(ctx context.Context, b grant.Ballot, subject, owner gran
 	for i, step := range b.Steps {
 		views[i] = StepView{AnyOf: step.AnyOf, Wanted: wanted[i]}
 		for _, group := range (grant.Ballot{Steps: []grant.Step{step}}).Groups() {
-			members, err := s.Directory.Members(ctx, group, maxPeople+len(b.Approvals)+2)
+			// Enough to know of one more than is shown, whoever of them falls away below.
+			members, err := s.Directory.Members(ctx, group, maxPeople+1+len(b.Approvals)+2)
 			if err != nil {
 				return nil, internal(fmt.Errorf("read members: %w", err))
 			}
 			for _, m := range members {
-				approved := slices.ContainsFunc(b.Approvals, func(a grant.Approval) bool { return a.By == m })
-				if m.IsPerson() && m != subject && m != owner && !approved {
+				if m.IsPerson() && m != subject && m != owner && !approved(b, m) {
 					views[i].People = append(views[i].People, m)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
@@ -89,7 +90,7 @@ func (s *Service) fill(ctx context.Context, c Caller, f Filter, q store.Query, p
 			page.Next = pageToken(records[i-1].Grant)
 			break
 		}
-		if (!f.AwaitingMe || awaits(c, r.Grant)) && (!f.AwaitingMyReview || mayReview(c, r.Grant) && c.Subject != r.Grant.Subject) {
+		if (!f.AwaitingMe || awaits(c, r.Grant)) && (!f.AwaitingMyReview || awaitsReview(c, r.Grant)) {
 			page.Grants = append(page.Grants, s.view(r))
 		}
 	}
@@ -97,7 +98,14 @@ func (s *Service) fill(ctx context.Context, c Caller, f Filter, q store.Query, p
 }
 
 func (s *Service) query(c Caller, f Filter) (store.Query, error) {
-	q := store.Query{Environment: f.Environment, Pool: f.Pool, States: f.States, Limit: f.PageSize}
+	q := store.Query{Environment: f.Environment, Pool: f.Pool, Limit: f.PageSize}
+	if err := checkSubject(c.Subject); err != nil {
+		return q, err
+	}
+	var err error
+	if q.States, err = among("states", f.States, allStates); err != nil {
+		return q, err
+	}
 	if q.Limit == 0 {
 		q.Limit = DefaultPage
 	}
@@ -134,9 +142,19 @@ func (s *Service) query(c Caller, f Filter) (store.Query, error) {
 	return q, nil
 }
 
-// awaits reports whether the grant waits for an approval that the caller could give.
+// awaits reports whether the grant waits for an approval that the caller could give. Who approved the request may approve
+// its extension.
 func awaits(c Caller, g grant.Grant) bool {
-	return checkDecider(c, g) == nil && !g.ApprovedBy(c.Subject) && g.Ballot().Takes(c.Groups)
+	return checkDecider(c, g) == nil && !approved(g.Ballot(), c.Subject) && g.Ballot().Takes(c.Groups)
+}
+
+func approved(b grant.Ballot, s grant.Subject) bool {
+	return slices.ContainsFunc(b.Approvals, func(a grant.Approval) bool { return a.By == s })
+}
+
+// awaitsReview reports whether the caller could review the grant now.
+func awaitsReview(c Caller, g grant.Grant) bool {
+	return mayReview(c, g) && !g.Review.Done() && !g.ActivatedAt.IsZero() && c.Subject != g.Subject && c.Subject != g.Owner
 }
 
 // record reads a grant whoever asks.

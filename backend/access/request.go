@@ -43,28 +43,33 @@ func (s *Service) Request(ctx context.Context, c Caller, ask Ask, key string) (V
 	if err != nil {
 		return View{}, err
 	}
-	return s.again(ctx, call, func() (View, error) { return s.request(ctx, c, call, p, ask) })
+	return s.again(ctx, call, func() (store.Record, error) { return s.request(ctx, c, call, p, ask) })
 }
 
 // again carries a call out once, and again while something changes under it.
-func (s *Service) again(ctx context.Context, c call, do func() (View, error)) (View, error) {
-	return s.once(ctx, c, func() (v View, err error) {
+func (s *Service) again(ctx context.Context, c call, do func() (store.Record, error)) (View, error) {
+	return s.once(ctx, c, func() (r store.Record, err error) {
 		for range tries {
-			if v, err = do(); !errors.Is(err, store.ErrConflict) {
+			if r, err = do(); !errors.Is(err, store.ErrConflict) {
 				break
 			}
 		}
-		return v, err
+		return r, err
 	})
 }
 
-func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask Ask) (View, error) {
+func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask Ask) (store.Record, error) {
+	done, err := s.turns.take(ctx, c.Subject)
+	if err != nil {
+		return store.Record{}, err
+	}
+	defer done()
 	if err := s.settle(ctx, c.Subject, p.Name); err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
 	mine, err := s.grantsOf(ctx, c.Subject)
 	if err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
 	d := s.Policy.Evaluate(ctx, policy.Request{
 		Subject: c.Subject, Groups: c.Groups, Owner: c.Owner, OwnerGroups: c.OwnerGroups, Pool: p.Name, Tags: p.Tags,
@@ -72,41 +77,48 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask 
 		BreakGlass: ask.BreakGlass, Open: mine.open(""),
 	})
 	if !d.Allowed {
-		return View{}, s.refuse(ctx, c, p.Name, ask, d)
+		return store.Record{}, s.refuse(ctx, c, draftOf(c, p.Name, ask), d)
 	}
 	if d.BreakGlass {
 		if err := s.checkFresh(c); err != nil {
-			return View{}, err
+			return store.Record{}, err
 		}
 	}
 	if len(d.Steps) > 0 && mine.waiting() >= MaxWaiting {
-		return View{}, errorf(Conflict, "%d requests of yours wait for approval; cancel one of them first", MaxWaiting)
+		return store.Record{}, errorf(Conflict, "%d requests of yours wait for approval; cancel one of them first", MaxWaiting)
 	}
 	events, err := s.ask(c, p.Name, ask, d)
 	if err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
-	v, err := s.commit(ctx, call, mine.unchanged(), events...)
+	r, err := s.commit(ctx, call, mine.unchanged(), events...)
 	var locked *store.LockedError
 	if errors.As(err, &locked) {
 		d.Explanation = lockSentence(locked.Lock)
-		return View{}, s.refuse(ctx, c, p.Name, ask, d)
+		return store.Record{}, s.refuse(ctx, c, draftOf(c, p.Name, ask), d)
 	}
-	return v, err
+	return r, err
+}
+
+// draftOf is a grant as it is asked for, before policy has said anything.
+func draftOf(c Caller, p grant.Pool, ask Ask) grant.Grant {
+	g := grant.Grant{
+		Subject: c.Subject, Owner: c.Owner, Pool: p, Reason: ask.Reason, Duration: ask.Duration, StartsAt: ask.StartsAt,
+		Inputs: ask.Inputs, BreakGlass: ask.BreakGlass, Groups: c.Groups, GroupsAt: c.GroupsAt, GroupsSource: c.GroupsSource,
+	}
+	if c.Owner != "" {
+		g.Groups = c.OwnerGroups
+	}
+	return g
 }
 
 // ask makes the events of a new grant: up to active where nobody has to approve and its window has begun.
 func (s *Service) ask(c Caller, p grant.Pool, ask Ask, d policy.Decision) ([]grant.Event, error) {
 	now := s.Now()
-	draft := grant.Grant{
-		ID: s.NewID(), Subject: c.Subject, Owner: c.Owner, Pool: p, Reason: ask.Reason, Duration: d.Duration,
-		Groups: c.Groups, GroupsAt: c.GroupsAt, GroupsSource: c.GroupsSource, Inputs: ask.Inputs,
-		Steps: d.Steps, Ordered: d.Ordered, Rule: d.Rule, Policy: d.Policy, PolicyHash: d.Hash, Explanation: d.Explanation,
-		BreakGlass: d.BreakGlass, Notify: d.Notify, StartsAt: ask.StartsAt, LapsesAt: now.Add(d.PendingFor),
-	}
-	if c.Owner != "" {
-		draft.Groups = c.OwnerGroups
-	}
+	draft := draftOf(c, p, ask)
+	draft.ID, draft.Duration, draft.BreakGlass, draft.LapsesAt = s.NewID(), d.Duration, d.BreakGlass, now.Add(d.PendingFor)
+	draft.Steps, draft.Ordered, draft.Notify = d.Steps, d.Ordered, d.Notify
+	draft.Rule, draft.Policy, draft.PolicyHash, draft.Explanation = d.Rule, d.Policy, d.Hash, d.Explanation
 	if d.BreakGlass {
 		draft.Review = grant.Review{Groups: d.ReviewGroups, DueAt: now.Add(d.ReviewWithin)}
 	}
@@ -167,13 +179,11 @@ func over(g grant.Grant, now time.Time) bool {
 	return !now.Before(g.LapsesAt)
 }
 
-// refuse records what policy refused, and answers with its explanation. If it cannot be recorded, that is the answer.
-func (s *Service) refuse(ctx context.Context, c Caller, p grant.Pool, ask Ask, d policy.Decision) error {
-	e := grant.Event{Verb: grant.Refuse, Actor: c.Subject, Comment: ask.Reason, At: s.Now(), Grant: grant.Grant{
-		Subject: c.Subject, Owner: c.Owner, Pool: p, Reason: ask.Reason, Duration: ask.Duration, StartsAt: ask.StartsAt,
-		Inputs: ask.Inputs, BreakGlass: ask.BreakGlass, Groups: c.Groups, GroupsAt: c.GroupsAt, GroupsSource: c.GroupsSource,
-		Rule: d.Rule, Policy: d.Policy, PolicyHash: d.Hash, Explanation: d.Explanation,
-	}}
+// refuse records what the caller asked for and policy refused, and answers with its explanation. If it cannot be recorded,
+// that is the answer.
+func (s *Service) refuse(ctx context.Context, c Caller, asked grant.Grant, d policy.Decision) error {
+	asked.Rule, asked.Policy, asked.PolicyHash, asked.Explanation = d.Rule, d.Policy, d.Hash, d.Explanation
+	e := grant.Event{Verb: grant.Refuse, Actor: c.Subject, Comment: asked.Reason, At: s.Now(), Grant: asked}
 	if _, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}}); err != nil {
 		return internal(err)
 	}

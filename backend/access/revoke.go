@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
 )
 
 // Revocation is what RevokeAccess is asked for.
@@ -22,22 +23,22 @@ func (s *Service) Revoke(ctx context.Context, c Caller, r Revocation, key string
 	if err != nil {
 		return View{}, err
 	}
-	return s.again(ctx, call, func() (View, error) { return s.revokeOnce(ctx, c, call, r) })
+	return s.again(ctx, call, func() (store.Record, error) { return s.revokeOnce(ctx, c, call, r) })
 }
 
-func (s *Service) revokeOnce(ctx context.Context, c Caller, call call, r Revocation) (View, error) {
+func (s *Service) revokeOnce(ctx context.Context, c Caller, call call, r Revocation) (store.Record, error) {
 	record, err := s.record(ctx, r.GrantID)
 	if err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
 	a, err := s.revocation(c, record.Grant)
 	if err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
 	a.Comment = r.Reason
 	_, e, err := grant.Advance(record.Grant, a, s.Now())
 	if err != nil {
-		return View{}, advanceError(err)
+		return store.Record{}, advanceError(err)
 	}
 	return s.commit(ctx, call, nil, e)
 }

@@ -91,6 +91,7 @@ type Service struct {
 	Config
 	// poked tells the Judge loop that it has something to do.
 	poked chan struct{}
+	turns turns
 }
 
 // New checks the configuration.
@@ -105,10 +106,8 @@ func New(c Config) (*Service, error) {
 	if c.GroupsMaxAge <= 0 {
 		return nil, errors.New("access: groups must be allowed some age")
 	}
-	for account, agent := range c.Agents {
-		if err := agent.check(account); err != nil {
-			return nil, fmt.Errorf("access: agent %s: %w", agent.Subject, err)
-		}
+	if err := checkAgents(c.Agents); err != nil {
+		return nil, fmt.Errorf("access: %w", err)
 	}
 	return &Service{Config: c, poked: make(chan struct{}, 1)}, nil
 }
@@ -151,18 +150,16 @@ func (s *Service) pool(environment, name string) (Pool, error) {
 	return found, nil
 }
 
-// commit writes events with the call's key, tells the nodes, and waits a bounded time for them.
-func (s *Service) commit(ctx context.Context, c call, unless *store.Since, events ...grant.Event) (View, error) {
+// commit writes events with the call's key and tells the nodes.
+func (s *Service) commit(ctx context.Context, c call, unless *store.Since, events ...grant.Event) (store.Record, error) {
 	last := events[len(events)-1].Grant
 	change := store.Change{Events: events, Replay: c.replay(last.ID, s.Now()), Unless: unless}
 	revision, err := s.Grants.Commit(ctx, change)
 	if err != nil {
-		return View{}, commitError(err, last)
+		return store.Record{}, commitError(err, last)
 	}
 	s.Enforcer.Changed(revision)
-	record := store.Record{Grant: last, Revision: revision}
-	s.await(ctx, record)
-	return s.view(record), nil
+	return store.Record{Grant: last, Revision: revision}, nil
 }
 
 // commitError is the caller's error for a change that was not written.
