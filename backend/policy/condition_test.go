@@ -186,9 +186,15 @@ func TestConditionsThatAreNotAllowed(t *testing.T) {
 	for _, c := range refused {
 		t.Run(c.name, func(t *testing.T) {
 			docs := parse(t, conditional(c.condition))
-			start := time.Now()
-			_, err := policy.Compile(docs...)
-			took := time.Since(start)
+			var err error
+			took := time.Hour
+			for range 10 { // the machine may do something else in between; the bound is on the work
+				start := time.Now()
+				_, err = policy.Compile(docs...)
+				if took = min(took, time.Since(start)); took < 100*time.Millisecond {
+					break
+				}
+			}
 			if err == nil || !strings.Contains(err.Error(), "0.yaml:4:"+c.want) && !(strings.HasPrefix(c.want, "condition") && strings.Contains(err.Error(), c.want)) {
 				t.Errorf("%v\nwant 0.yaml:4:%s", err, c.want)
 			}

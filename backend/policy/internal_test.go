@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 
@@ -130,6 +132,31 @@ func TestAnExpressionIsCompiledOnce(t *testing.T) {
 	c := conditions{env: env, done: map[string]compiled{}}
 	if c.compile("true || subject.name == \"\"").program != c.compile("true || subject.name == \"\"").program || len(c.done) != 1 {
 		t.Error("it was compiled again")
+	}
+}
+
+// What the estimator is told is what Evaluate holds; what it is not told is unbounded.
+func TestSizesOfTheFacts(t *testing.T) {
+	for path, want := range map[string]uint64{
+		"inputs": 20, "inputs.@keys": 32, "inputs.@values": 1000, "inputs.ticket": 1000,
+		"subject.name": 128, "subject.kind": 7, "subject.groups": 1000, "subject.groups.@items": 256,
+		"owner.name": 128, "owner.groups": 1000, "owner.groups.@items": 256,
+		"pool.name": 95, "pool.environment": 31, "pool.pool": 63, "pool.tags": 100, "pool.tags.@items": 128,
+		"request.reason": 1000,
+		"":               0, "nobody": 0, "inputs.ticket.x": 0, "subject.groups.@items.x": 0, "request.duration": 0,
+	} {
+		var parts []string
+		if path != "" {
+			parts = strings.Split(path, ".")
+		}
+		got := sizes{}.EstimateSize(cost.NewAstNode(nil, parts, nil, nil))
+		if want == 0 && got != nil || want != 0 && (got == nil || got.Max != want || got.Min != 0) {
+			t.Errorf("%s: %+v, want %d", path, got, want)
+		}
+	}
+	computed := cost.FixedSizeEstimate(3)
+	if got := (sizes{}).EstimateSize(cost.NewAstNode(nil, []string{"subject", "name"}, nil, &computed)); got == nil || got.Max != 3 {
+		t.Errorf("%+v", got)
 	}
 }
 

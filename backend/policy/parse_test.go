@@ -74,6 +74,10 @@ var wrongDocuments = []struct {
 	{"no UTF-8", "version: 1\nname: \xff\n", "t.yaml:2:7: this is not UTF-8"},
 	{"a control character", "version: 1\nname: \x1b[31m\n", "t.yaml:2:7: the character U+001B is not allowed"},
 	{"a lone carriage return", "version: 1\nname: a\rb\n", "t.yaml:2:8: the character U+000D is not allowed"},
+	{"a carriage return at the end", "version: 1\r", "t.yaml:1:11: the character U+000D is not allowed"},
+	{"the first control character of Latin-1", "# \u0080", "t.yaml:1:3: the character U+0080 is not allowed"},
+	{"the last control character of Latin-1", "# \u009f", "t.yaml:1:3: the character U+009F is not allowed"},
+	{"the last control character", "# \x1f", "t.yaml:1:3: the character U+001F is not allowed"},
 	{"a delete", "# \x7f", "t.yaml:1:3: the character U+007F is not allowed"},
 	{"a next line", "# \u0085", "t.yaml:1:3: the character U+0085 is not allowed"},
 	{"a line separator", "# \u2028", "t.yaml:1:3: the character U+2028 is not allowed"},
@@ -242,11 +246,12 @@ func TestAWrongDocumentIsRefusedWithThePlacesOfAllThatIsWrong(t *testing.T) {
 func TestARightDocumentIsAccepted(t *testing.T) {
 	long := strings.Repeat
 	for name, text := range map[string]string{
-		"a rule":                 head + rule,
-		"a denial":               head + deny,
-		"a test":                 head + rule + testOfIt,
-		"carriage returns":       strings.ReplaceAll(head+rule, "\n", "\r\n"),
-		"umlauts in a comment":   "# \u00e4\u00f6\u00fc\u00df\t\u2713\n" + head + rule,
+		"a rule":               head + rule,
+		"a denial":             head + deny,
+		"a test":               head + rule + testOfIt,
+		"carriage returns":     strings.ReplaceAll(head+rule, "\n", "\r\n"),
+		"umlauts in a comment": "# \u00e4\u00f6\u00fc\u00df\t\u2713\n" + head + rule,
+		"a space that does not break, in a comment": "# \u00a0\n" + head + rule,
 		"a name of 63":           "version: 1\nname: " + long("n", 63) + "\nrules:\n" + rule,
 		"an environment of 31":   with(rule, `pools: ["*/*"]`, "environments: ["+long("e", 31)+"]"),
 		"a tag of 128":           with(rule, `pools: ["*/*"]`, "tags: ["+long("t", 128)+"]"),
