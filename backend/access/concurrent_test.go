@@ -116,6 +116,32 @@ func TestMaxConcurrentHoldsUnderConcurrentApprovals(t *testing.T) {
 	w.equal("open", w.open(alice.Subject), 1)
 }
 
+// The same made certain: another gateway opens a grant between an approval's evaluation and its commit.
+func TestMaxConcurrentHoldsBetweenAnApprovalsEvaluationAndItsCommit(t *testing.T) {
+	w := newWorld(t)
+	w.catalog.have = append(w.catalog.have, access.Pool{Name: grant.Pool{Environment: "prod", Name: "app"}})
+	w.inForce(limited)
+	one, two := w.request(alice, "prod", "db"), w.request(alice, "prod", "app")
+	w.broken.meanwhile("Commit", func() {
+		_, err := w.elsewhere().Approve(t.Context(), carol, shown(one), w.key())
+		w.equal("the other", code(err), ok)
+	})
+	_, err := w.service.Approve(t.Context(), bob, shown(two), w.key())
+	w.names(err, access.Conflict, two.Grant.ID)
+	w.equal("open", w.open(alice.Subject), 1)
+}
+
+// What another gateway changes of the subject's, and leaves room, is no conflict for the approver.
+func TestAnApprovalIsJudgedAgainWhereTheSubjectsOtherGrantsChange(t *testing.T) {
+	w := newWorld(t)
+	v := w.request(alice, "prod", "db")
+	w.broken.meanwhile("Commit", func() {
+		_, err := w.elsewhere().Request(t.Context(), alice, ask("staging", "app"), w.key())
+		w.equal("the other", code(err), ok)
+	})
+	w.equal("state", w.approve(v).Grant.State, grant.Active)
+}
+
 // Nobody buries the approvers by asking often at once.
 func TestMaxWaitingHoldsUnderConcurrentRequests(t *testing.T) {
 	w := newWorld(t)

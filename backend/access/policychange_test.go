@@ -34,6 +34,17 @@ func TestI12PolicyIsAskedAgainBeforeAGrantOpens(t *testing.T) {
 	}
 }
 
+// I12: nor does the last approval of a vote count in another order than it was asked for.
+func TestI12AVoteThatIsInAnOrderByNowIsAnotherVote(t *testing.T) {
+	w := newWorld(t)
+	w.voted(`{all_of: [{group: leads}, {group: security}]}`)
+	v := w.approvedBy(guard, w.request(alice, "prod", "db"))
+	w.voted(`{ordered: true, all_of: [{group: leads}, {group: security}]}`)
+	_, err := w.service.Approve(t.Context(), lead, shown(v), w.key())
+	w.equal("approve", code(err), access.Conflict)
+	w.equal("state", w.stored(v.Grant.ID).State, grant.Pending)
+}
+
 // I12: without a policy nothing opens, not even what policy allowed before.
 func TestI12NoPolicyInForceMeansNo(t *testing.T) {
 	w := newWorld(t)

@@ -1,8 +1,10 @@
 package access_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -16,51 +18,6 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store/sqlite"
-)
-
-// The people of these tests, whose groups were read when the test began. Members of eng may ask for every pool; members of
-// sre approve for prod.
-var (
-	alice    = person("alice", "eng")
-	aliceSRE = person("alice", "eng", "sre")
-	bob      = person("bob", "eng", "sre")
-	carol    = person("carol", "sre")
-	dave     = person("dave", "eng")
-	nobody   = person("nobody")
-	audrey   = person("audrey", "auditors")
-	oscar    = person("oscar", "operators")
-	robot    = access.Caller{Subject: "service:robot", Groups: []string{"eng", "sre"}, GroupsAt: begin}
-	// triage is an agent, for which dave answers.
-	triage = access.Caller{
-		Subject: "agent:triage", Owner: dave.Subject, OwnerGroups: []string{"eng"}, GroupsAt: begin, GroupsSource: "login",
-	}
-)
-
-func person(name string, groups ...string) access.Caller {
-	s := grant.Subject(name + "@example.com")
-	return access.Caller{Subject: s, Groups: groups, GroupsAt: begin, GroupsSource: "login"}
-}
-
-// basePolicy is in force where a test puts no other in force.
-const basePolicy = `
-version: 1
-name: base
-rules:
-  - name: prod
-    match: {pools: ["prod/*"]}
-    who: {groups: [eng]}
-    limits: {max_duration: 1h, default_duration: 15m, pending_for: 2h}
-    approve: {all_of: [{group: sre}]}
-  - name: staging
-    match: {pools: ["staging/*"]}
-    who: {groups: [eng]}
-    limits: {max_duration: 1h}
-`
-
-var (
-	prodDB     = grant.Pool{Environment: "prod", Name: "db"}
-	stagingDB  = grant.Pool{Environment: "staging", Name: "db"}
-	stagingApp = grant.Pool{Environment: "staging", Name: "app"}
 )
 
 // world is a service over a real store.
@@ -85,9 +42,35 @@ type world struct {
 // begin is when each test begins: a Friday.
 var begin = time.Date(2026, 1, 2, 3, 4, 5, 600_000_000, time.UTC)
 
+// migrated is the file of an empty store: to make one takes longer than most tests.
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "access")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "store.db")
+	db, err := sqlite.Open(context.Background(), path)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"))
+	empty, err := migrated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "store.db")
+	if err := os.WriteFile(path, empty, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
