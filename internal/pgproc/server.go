@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// User is the server's superuser, and Port the number in its socket's name; there is no TCP port.
+// User is the server's superuser, and Port the number in its socket's name where it has no TCP port.
 const (
 	User = "postgres"
 	Port = 5432
@@ -41,8 +41,14 @@ type process struct {
 }
 
 // Start makes a new cluster and runs a server on it, until Stop or the end of this process. ctx bounds the start.
-func Start(ctx context.Context) (*Server, error) {
-	c, err := newCluster(ctx)
+func Start(ctx context.Context) (*Server, error) { return launch(ctx, false) }
+
+// StartTCP is as Start; the server also listens on a free port of 127.0.0.1, for clients that know no sockets. There it
+// asks for a password.
+func StartTCP(ctx context.Context) (*Server, error) { return launch(ctx, true) }
+
+func launch(ctx context.Context, tcp bool) (*Server, error) {
+	c, err := newCluster(ctx, tcp)
 	if err != nil {
 		return nil, err
 	}
@@ -60,9 +66,14 @@ func Start(ctx context.Context) (*Server, error) {
 // Host is the directory of the server's socket: what host means in a connection string.
 func (s *Server) Host() string { return s.cluster.dir }
 
+// TCP is where a server of StartTCP is reached, and the password of User there.
+func (s *Server) TCP() (host string, port int, password string) {
+	return loopback, s.cluster.port, s.cluster.password
+}
+
 // DSN is the connection string for a database, which need not be there.
 func (s *Server) DSN(database string) string {
-	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", s.Host(), Port, User, database)
+	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", s.Host(), s.cluster.port, User, database)
 }
 
 // Restart shuts the server down at once, as a crash does: without a checkpoint, every connection is cut. Then it starts it

@@ -82,6 +82,11 @@ func (w *World) configure(ctx context.Context, s settings) error {
 	if err := writeFile(w.layout.reloadScript(), []byte(script), 0o600); err != nil {
 		return err
 	}
+	if w.options.Postgres != nil { // the embedded store migrates itself
+		if err := w.tool(ctx, "migrate", "-c", w.layout.config(), "up"); err != nil {
+			return err
+		}
+	}
 	if err := w.tool(ctx, "keys", "-c", w.layout.config(), "init"); err != nil {
 		return err
 	}

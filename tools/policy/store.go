@@ -7,8 +7,8 @@ import (
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
-	"github.com/haproxy-access/clutch-haproxy-access/backend/store/sqlite"
 	"github.com/haproxy-access/clutch-haproxy-access/tools/internal/gatewayconfig"
+	"github.com/haproxy-access/clutch-haproxy-access/tools/internal/gatewaystore"
 )
 
 // loginReader reads a subject's last login.
@@ -24,11 +24,7 @@ type grantReader interface {
 
 // stored judges the grants of the gateway's store, which is opened for reading alone: the gateway may run.
 func (j *judgement) stored(ctx context.Context, config *gatewayconfig.Config) (err error) {
-	path := config.Store.GetSqlite().GetPath()
-	if path == "" {
-		return errors.New("the configuration's store is not the embedded one: give its grants with --grants")
-	}
-	db, err := sqlite.OpenReadOnly(ctx, path)
+	db, err := gatewaystore.Open(ctx, *config, gatewaystore.Read)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ var restrictions = []restriction{
 	{path: clutch, except: clutch + "/backend/api", packages: gatewayCode},
 	{path: clutch + "/backend/api", packages: append([]string{"tools/..."}, gatewayCode...)},
 	{path: module + "/backend/api", packages: append([]string{"tools/..."}, gatewayCode...)},
-	{path: "database/sql", packages: []string{"backend/store/..."}, tests: true},
+	{path: "database/sql", packages: []string{"backend/store/...", "tools/internal/gatewaystore", "tools/migrate"}, tests: true},
 	{
 		path: "github.com/haproxytech/client-native", tests: true, testsOnly: []string{"test/..."},
 		packages: []string{"backend/service/haproxy/dataplane/...", "tools/dataplane/..."},
