@@ -21,7 +21,8 @@ func Judge(ctx context.Context, e Engine, g grant.Grant, f Facts) Verdict {
 	r := again(g, f)
 	d := e.Evaluate(ctx, r)
 	switch objection := object(g, d); {
-	case d.TimedOut:
+	case d.TimedOut, d.Hash == "": // there was no time, or there is no policy: nothing is known of the grant
+
 		return Verdict{Stands: true, Undecided: true, Explanation: d.Explanation, Decision: d}
 	case objection == "":
 		return Verdict{Stands: true, Explanation: d.Explanation, Decision: d}
@@ -32,7 +33,9 @@ func Judge(ctx context.Context, e Engine, g grant.Grant, f Facts) Verdict {
 
 // cause asks whether it is the subject's groups that make the difference.
 func cause(ctx context.Context, e Engine, g grant.Grant, r Request) grant.Cause {
-	r.Groups = g.Groups
+	if r.Groups = g.Groups; g.Owner != "" {
+		r.Groups, r.OwnerGroups = nil, g.Groups // an agent's grant rests on its owner's groups
+	}
 	if object(g, e.Evaluate(ctx, r)) == "" {
 		return grant.CauseGroupLost
 	}
