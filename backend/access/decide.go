@@ -138,7 +138,7 @@ func (s *Service) checkOpening(ctx context.Context, g grant.Grant) (*store.Since
 	switch {
 	case d.TimedOut:
 		return nil, errorf(Unavailable, "%s", d.Explanation)
-	case !d.Allowed || d.Ordered != b.Ordered || !sameSteps(d.Steps, b.Steps):
+	case !d.Allowed || !policy.SameVote(b, grant.Ballot{Steps: d.Steps, Ordered: d.Ordered}):
 		return nil, &Error{Code: Conflict, GrantID: g.ID,
 			Message: "it cannot be given as it was asked for; it must be asked for again: " + d.Explanation}
 	}
@@ -159,14 +159,6 @@ func (s *Service) questionOf(g grant.Grant, f policy.Facts, mine holdings) polic
 		r.Duration, r.Total = lengthened(g, e.By, f.At), g.Duration+e.By
 	}
 	return r
-}
-
-func sameSteps(a, b []grant.Step) bool {
-	return slices.EqualFunc(a, b, func(a, b grant.Step) bool {
-		return slices.EqualFunc(a.AnyOf, b.AnyOf, func(a, b grant.Quorum) bool {
-			return a.Count == b.Count && slices.Equal(a.Groups, b.Groups)
-		})
-	})
 }
 
 func (s *Service) deny(_ context.Context, c Caller, g grant.Grant, comment string) ([]grant.Event, *store.Since, error) {

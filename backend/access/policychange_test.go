@@ -51,9 +51,13 @@ func TestI12NoPolicyInForceMeansNo(t *testing.T) {
 	v := w.request(alice, "prod", "db")
 	w.policy.Set(nil)
 	_, err := w.service.Approve(t.Context(), bob, shown(v), w.key())
-	w.equal("approve", code(err), access.Conflict)
+	w.equal("approve", code(err), access.Unavailable)
 	_, err = w.service.Request(t.Context(), alice, ask("staging", "db"), w.key())
-	w.equal("request", code(err), access.Forbidden)
+	w.equal("request", code(err), access.Unavailable)
+	if err := w.service.Judge(t.Context()); err == nil {
+		t.Error("the judge says nothing of a grant that it could not judge")
+	}
+	w.equal("state", w.stored(v.Grant.ID).State, grant.Pending) // nor does anything end for want of one
 }
 
 func TestWaitingRequestsOfASubjectAreBounded(t *testing.T) {

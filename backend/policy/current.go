@@ -17,7 +17,9 @@ func (c *Current) Set(p *Policy) { c.policy.Store(p) }
 // Policy is what is in force, nil if nothing is.
 func (c *Current) Policy() *Policy { return c.policy.Load() }
 
-var nothing = Decision{Explanation: "No policy is in force."}
+// nothing refuses like a policy that had no time: the same question may be answered when there is a policy, and grants
+// that are open are not ended for want of one.
+var nothing = Decision{Explanation: "No policy is in force.", TimedOut: true}
 
 // Evaluate implements Engine.
 func (c *Current) Evaluate(ctx context.Context, r Request) Decision {

@@ -15,7 +15,7 @@ func TestWithoutAPolicyEverythingIsRefused(t *testing.T) {
 	var c policy.Current
 	refused := func() {
 		t.Helper()
-		want := policy.Decision{Explanation: "No policy is in force."}
+		want := policy.Decision{Explanation: "No policy is in force.", TimedOut: true}
 		d, findings := c.Explain(t.Context(), ask())
 		if diff := cmp.Diff([]policy.Decision{want, want}, []policy.Decision{d, c.Evaluate(t.Context(), ask())}); diff != "" {
 			t.Error(diff)

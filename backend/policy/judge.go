@@ -21,7 +21,7 @@ func Judge(ctx context.Context, e Engine, g grant.Grant, f Facts) Verdict {
 	r := again(g, f)
 	d := e.Evaluate(ctx, r)
 	switch objection := object(g, d); {
-	case d.TimedOut, d.Hash == "": // there was no time, or there is no policy: nothing is known of the grant
+	case d.TimedOut:
 
 		return Verdict{Stands: true, Undecided: true, Explanation: d.Explanation, Decision: d}
 	case objection == "":
@@ -67,7 +67,7 @@ func object(g grant.Grant, d Decision) string {
 	case !d.Allowed:
 		return d.Explanation
 	case g.State == grant.Pending:
-		if !sameSteps(g, d) {
+		if !SameVote(g.Ballot(), grant.Ballot{Steps: d.Steps, Ordered: d.Ordered}) {
 			return "Other approvals are needed now; ask again."
 		}
 	case !(grant.Ballot{Steps: d.Steps, Ordered: d.Ordered, Approvals: g.Approvals}).Complete():
@@ -76,12 +76,11 @@ func object(g grant.Grant, d Decision) string {
 	return ""
 }
 
-// sameSteps compares two votes by what they ask for: in which order groups and quorums are written down means nothing,
-// and that of steps only where they are ordered.
-func sameSteps(g grant.Grant, d Decision) bool {
-	ordered := func(steps []grant.Step, o bool) bool { return o && len(steps) > 1 }
-	return ordered(g.Steps, g.Ordered) == ordered(d.Steps, d.Ordered) &&
-		slices.Equal(demands(g.Steps, g.Ordered), demands(d.Steps, d.Ordered))
+// SameVote compares two votes by what they ask for, whoever has approved: in which order groups and quorums are written
+// down means nothing, and that of steps only where they are ordered.
+func SameVote(a, b grant.Ballot) bool {
+	ordered := func(v grant.Ballot) bool { return v.Ordered && len(v.Steps) > 1 }
+	return ordered(a) == ordered(b) && slices.Equal(demands(a.Steps, a.Ordered), demands(b.Steps, b.Ordered))
 }
 
 // demands has an entry for each step, the same for steps that ask for the same.

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -233,13 +234,19 @@ func TestAGrantIsAskedForAgain(t *testing.T) {
 	} {
 		e := &engine{answers: []policy.Decision{{Explanation: "no"}, {Allowed: true}}}
 		v := policy.Judge(t.Context(), e, c.grant, facts)
-		old := c.want
-		old.Groups = []string{"old"}
+		old := c.want // an agent's groups are its owner's
+		old.Groups, old.OwnerGroups = nil, []string{"old"}
 		if diff := cmp.Diff([]policy.Request{c.want, old}, e.asked); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 		if v.Cause != grant.CauseGroupLost {
 			t.Errorf("%s: %+v", name, v)
 		}
+	}
+	person := held(grant.Pending, full, func(g *grant.Grant) { g.Subject, g.Owner = "alice@example.com", "" })
+	e := &engine{answers: []policy.Decision{{Explanation: "no"}, {Allowed: true}}}
+	policy.Judge(t.Context(), e, person, facts)
+	if len(e.asked) != 2 || !slices.Equal(e.asked[1].Groups, []string{"old"}) || !slices.Equal(e.asked[1].OwnerGroups, []string{"theirs"}) {
+		t.Errorf("of a person: %+v", e.asked)
 	}
 }
