@@ -76,7 +76,7 @@ type Row struct {
 // Rows is what is to be written.
 type Rows struct {
 	Events  []EventRow // in the log's order
-	Grants  []GrantRow // as they are at the end, each once
+	Grants  []GrantRow // as they are at the end, each once: those that are not live first, and of each kind the new ones last
 	Locks   []LockRow  // in order; a lock may be put and lifted
 	Replays []store.Replay
 	// ForgetBefore is the time before which idempotency keys may go, if there are new ones: at most Forget of them, the

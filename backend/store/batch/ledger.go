@@ -51,7 +51,10 @@ func (l *ledger) empty() bool { return len(l.events) == 0 && len(l.replays) == 0
 // forget is how many idempotency keys that are too old go with each new one.
 const forget = 100
 
+// rows are what is to be written. Grants that end in a state that is not live come first: a place is free before another
+// takes it.
 func (l *ledger) rows() Rows {
+	slices.SortStableFunc(l.grants, func(a, b GrantRow) int { return rank(a) - rank(b) })
 	r := Rows{Events: l.events, Grants: l.grants, Locks: l.locks, Replays: l.replays}
 	for i, replay := range l.replays {
 		// The oldest of the new ones: no key goes within its time by any caller's clock.
@@ -61,6 +64,17 @@ func (l *ledger) rows() Rows {
 	}
 	r.Forget = forget * len(l.replays)
 	return r
+}
+
+func rank(row GrantRow) int {
+	n := 0
+	if live(row.Grant.State) {
+		n = 2
+	}
+	if row.New {
+		n++
+	}
+	return n
 }
 
 // judge adds a change wholly, and answers the revision of its last event, or leaves all as it was, and says why.

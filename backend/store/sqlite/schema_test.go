@@ -117,9 +117,9 @@ func TestSchemaRefuses(t *testing.T) {
 // What SQLite alone has to offer: a row may be replaced without a trigger's notice of its end.
 func TestSchemaRefusesReplacing(t *testing.T) {
 	for name, statements := range map[string]string{
-		"a grant": `INSERT INTO events SELECT 4, grant_id, 'extend', doc, hash, subject, owner, environment, pool, at, 4, 'active', 'active' FROM events WHERE revision = 3;
-			INSERT OR REPLACE INTO grants SELECT id, subject, owner, environment, pool, state, 4, 4, 0, 0, 0, 0, doc, 0, '[]', '[]' FROM grants`,
-		"an event":     "INSERT OR REPLACE INTO events SELECT revision, grant_id, verb, '{}', hash, subject, owner, environment, pool, at, version, from_state, to_state FROM events WHERE revision = 3",
+		"a grant": `INSERT INTO events SELECT 4, grant_id, 'extend', subject, owner, environment, pool, at, 4, 'active', 'active', hash, doc FROM events WHERE revision = 3;
+			INSERT OR REPLACE INTO grants SELECT id, subject, owner, environment, pool, state, 4, 4, 0, 0, 0, 0, 0, '[]', '[]', doc FROM grants`,
+		"an event":     "INSERT OR REPLACE INTO events SELECT revision, grant_id, verb, subject, owner, environment, pool, at, version, from_state, to_state, hash, '{}' FROM events WHERE revision = 3",
 		"an audit row": "INSERT OR REPLACE INTO audit (id, at, request) VALUES (1, 0, x'00')",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -97,16 +97,18 @@ func equal(t testing.TB, what string, got, want any) {
 	}
 }
 
+const pageSize = 97
+
 // everything reads the whole log, in pages of an odd size.
 func everything(ctx context.Context, s store.Reader) ([]store.Entry, error) {
 	var all []store.Entry
 	for after := int64(0); ; after = all[len(all)-1].Revision {
-		page, err := s.Events(ctx, after, 7)
+		page, err := s.Events(ctx, after, pageSize)
 		if err != nil {
 			return nil, err
 		}
-		if len(page) > 7 {
-			return nil, fmt.Errorf("%d events, 7 were asked for", len(page))
+		if len(page) > pageSize {
+			return nil, fmt.Errorf("%d events, %d were asked for", len(page), pageSize)
 		}
 		all = append(all, page...)
 		if len(page) == 0 {
@@ -124,13 +126,14 @@ func log(t testing.TB, s store.Reader) []store.Entry {
 	return all
 }
 
-// unchanged runs do and fails if it changed the log or the active grants.
+// unchanged runs do and fails if it changed the log, whose last hash is over all of it, the active grants or the locks.
 func unchanged(t testing.TB, s Store, do func()) {
 	t.Helper()
-	before, snapshot := log(t, s), snap(t, s)
+	before, snapshot, locks := lastMark(t, s), snap(t, s), allLocks(t, s)
 	do()
-	equal(t, "log", log(t, s), before)
+	equal(t, "log", lastMark(t, s), before)
 	equal(t, "snapshot", snap(t, s), snapshot)
+	equal(t, "locks", allLocks(t, s), locks)
 }
 
 func snap(t testing.TB, s store.Reader) store.Snapshot {

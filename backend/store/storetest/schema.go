@@ -17,27 +17,36 @@ type Raw func(statements string) error
 // RefusedBySchema tries what a driver never does: I6 and I7 are held by the schema itself, whoever writes. open makes a new
 // database, and what writes to it beside the driver.
 func RefusedBySchema(t *testing.T, open func(*testing.T) (Store, Raw)) {
+	s, raw := open(t)
+	fill(t, s)
+	before, rows, locks := log(t, s), snap(t, s), allLocks(t, s)
 	for name, statements := range refusedBySchema {
 		t.Run(name, func(t *testing.T) {
-			s, raw := open(t)
-			fill(t, s)
-			before := log(t, s)
 			if err := raw(statements); err == nil {
 				t.Fatal("the schema lets it through")
 			}
 			equal(t, "log", log(t, s), before)
+			equal(t, "snapshot", snap(t, s), rows)
+			equal(t, "locks", allLocks(t, s), locks)
 		})
 	}
-	// The way in which a driver does it is open, so the above failed for what they say.
+	// The way in which a driver does it is open, so the above failed for what they say. What is let through is taken back.
 	for name, statements := range letThrough {
 		t.Run(name, func(t *testing.T) {
-			s, raw := open(t)
-			fill(t, s)
-			if err := raw(statements); err != nil {
+			if err := raw(statements + "; ROLLBACK; BEGIN"); err != nil {
 				t.Fatalf("the schema says %v", err)
 			}
 		})
 	}
+}
+
+func allLocks(t testing.TB, s Store) []grant.Lock {
+	t.Helper()
+	locks, err := s.Locks(t.Context(), time.Time{}, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return locks
 }
 
 // fill writes an active grant g1 (revisions 1 to 3), a lock l1 (4) and one that was lifted, l2 (5 and 6), an audit row 1

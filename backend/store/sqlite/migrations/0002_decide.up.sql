@@ -11,39 +11,94 @@ INSERT INTO transitions (from_state, verb, to_state) VALUES
   ('expired', 'review',           'expired'),
   ('revoked', 'review',           'revoked');
 
--- What events are searched by, and the transition that each is: its grant's version after it, 0 for an event that is none.
-ALTER TABLE events ADD COLUMN subject     TEXT NOT NULL DEFAULT '';
-ALTER TABLE events ADD COLUMN owner       TEXT NOT NULL DEFAULT '';
-ALTER TABLE events ADD COLUMN environment TEXT NOT NULL DEFAULT '';
-ALTER TABLE events ADD COLUMN pool        TEXT NOT NULL DEFAULT '';
-ALTER TABLE events ADD COLUMN at          INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE events ADD COLUMN version     INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE events ADD COLUMN from_state  TEXT NOT NULL DEFAULT '';
-ALTER TABLE events ADD COLUMN to_state    TEXT NOT NULL DEFAULT '';
+-- Both large tables are made anew: what is searched by stands before the document, which is long, and a grant's row is no
+-- longer a part of the tree of ids, where each new one would move the documents of others.
+CREATE TABLE grants_new (
+  id           TEXT NOT NULL UNIQUE,
+  subject      TEXT NOT NULL,
+  owner        TEXT NOT NULL,
+  environment  TEXT NOT NULL,
+  pool         TEXT NOT NULL,
+  state        TEXT NOT NULL,
+  version      INTEGER NOT NULL,
+  revision     INTEGER NOT NULL,
+  requested_at INTEGER NOT NULL,
+  starts_at    INTEGER NOT NULL,
+  lapses_at    INTEGER NOT NULL,
+  expires_at   INTEGER NOT NULL,
+  due_at       INTEGER NOT NULL DEFAULT 0,    -- when the clock has something to do, while the state is not final
+  waiting      TEXT    NOT NULL DEFAULT '[]', -- the groups of the vote that is on, as JSON
+  review       TEXT    NOT NULL DEFAULT '[]', -- the groups of the review that is to be done, as JSON
+  doc          TEXT    NOT NULL
+) STRICT;
 
--- Only here are the rules lifted that keep rows as they are, for columns that no hash is over. A document that cannot be
--- read stays to be found by who reads the log.
-DROP TRIGGER events_unchanged;
-UPDATE events SET
-  subject     = CAST(coalesce(json_extract(doc, '$.grant.subject'), '') AS TEXT),
-  owner       = CAST(coalesce(json_extract(doc, '$.grant.owner'), '') AS TEXT),
-  environment = CAST(coalesce(json_extract(doc, '$.grant.environment'), '') AS TEXT),
-  pool        = CAST(coalesce(json_extract(doc, '$.grant.pool'), '') AS TEXT),
-  at          = CAST(coalesce(json_extract(doc, '$.at'), 0) AS INTEGER),
-  version     = iif(verb = 'refuse', 0, CAST(coalesce(json_extract(doc, '$.grant.version'), 0) AS INTEGER)),
-  from_state  = iif(verb = 'refuse', '', CAST(coalesce(json_extract(doc, '$.from'), '') AS TEXT)),
-  to_state    = iif(verb = 'refuse', '', CAST(coalesce(json_extract(doc, '$.grant.state'), '') AS TEXT))
-WHERE json_valid(doc);
-CREATE TRIGGER events_unchanged BEFORE UPDATE ON events
-BEGIN
-  SELECT RAISE(ABORT, 'events are not changed');
-END;
+INSERT INTO grants_new
+SELECT id, subject, owner, environment, pool, state, version, revision, requested_at, starts_at, lapses_at, expires_at,
+  CASE state WHEN 'pending' THEN lapses_at WHEN 'approved' THEN min(lapses_at, starts_at) WHEN 'active' THEN expires_at ELSE 0 END,
+  iif(state = 'pending' AND json_valid(doc), (SELECT json_group_array(DISTINCT named.value)
+    FROM json_each(doc, '$.steps') AS step, json_each(step.value, '$.groups') AS named), '[]'),
+  '[]', doc
+FROM grants ORDER BY revision;
 
+DROP TABLE grants;
+ALTER TABLE grants_new RENAME TO grants;
+
+-- Of a lock's event grant_id is the lock's id. version, from_state and to_state say which transition an event is: 0 and
+-- empty for one that is none. A document that cannot be read stays to be found by who reads the log.
+CREATE TABLE events_new (
+  revision    INTEGER PRIMARY KEY,
+  grant_id    TEXT NOT NULL,
+  verb        TEXT NOT NULL,
+  subject     TEXT NOT NULL DEFAULT '',
+  owner       TEXT NOT NULL DEFAULT '',
+  environment TEXT NOT NULL DEFAULT '',
+  pool        TEXT NOT NULL DEFAULT '',
+  at          INTEGER NOT NULL DEFAULT 0,
+  version     INTEGER NOT NULL DEFAULT 0,
+  from_state  TEXT NOT NULL DEFAULT '',
+  to_state    TEXT NOT NULL DEFAULT '',
+  hash        BLOB NOT NULL CHECK (length(hash) = 32),
+  doc         TEXT NOT NULL
+) STRICT;
+
+INSERT INTO events_new
+SELECT revision, grant_id, verb,
+  iif(json_valid(doc), CAST(coalesce(json_extract(doc, '$.grant.subject'), '') AS TEXT), ''),
+  iif(json_valid(doc), CAST(coalesce(json_extract(doc, '$.grant.owner'), '') AS TEXT), ''),
+  iif(json_valid(doc), CAST(coalesce(json_extract(doc, '$.grant.environment'), '') AS TEXT), ''),
+  iif(json_valid(doc), CAST(coalesce(json_extract(doc, '$.grant.pool'), '') AS TEXT), ''),
+  iif(json_valid(doc), CAST(coalesce(json_extract(doc, '$.at'), 0) AS INTEGER), 0),
+  iif(verb <> 'refuse' AND json_valid(doc), CAST(coalesce(json_extract(doc, '$.grant.version'), 0) AS INTEGER), 0),
+  iif(verb <> 'refuse' AND json_valid(doc), CAST(coalesce(json_extract(doc, '$.from'), '') AS TEXT), ''),
+  iif(verb <> 'refuse' AND json_valid(doc), CAST(coalesce(json_extract(doc, '$.grant.state'), '') AS TEXT), ''),
+  hash, doc
+FROM events ORDER BY revision;
+
+DROP TABLE events;
+ALTER TABLE events_new RENAME TO events;
+
+CREATE INDEX events_grant ON events (grant_id, revision);
 CREATE INDEX events_subject ON events (subject, revision);
 CREATE INDEX events_owner ON events (owner, revision) WHERE owner <> '';
 CREATE INDEX events_pool ON events (environment, pool, revision);
 CREATE INDEX events_time ON events (at, revision);
 CREATE INDEX events_other ON events (verb, revision) WHERE version = 0;
+
+CREATE TRIGGER events_in_order BEFORE INSERT ON events
+WHEN NEW.revision <> (SELECT coalesce(max(revision), 0) + 1 FROM events)
+BEGIN
+  SELECT RAISE(ABORT, 'the log has no gap');
+END;
+
+CREATE TRIGGER events_unchanged BEFORE UPDATE ON events
+BEGIN
+  SELECT RAISE(ABORT, 'events are not changed');
+END;
+
+CREATE TRIGGER events_stay BEFORE DELETE ON events
+BEGIN
+  SELECT RAISE(ABORT, 'events are not deleted');
+END;
 
 -- Locks. doc is the whole lock (store.EncodeLock). One that was not lifted has 0 there.
 CREATE TABLE locks (
@@ -54,7 +109,7 @@ CREATE TABLE locks (
   at          INTEGER NOT NULL,
   until       INTEGER NOT NULL,
   lifted_at   INTEGER NOT NULL,
-  revision    INTEGER NOT NULL REFERENCES events (revision) DEFERRABLE INITIALLY DEFERRED,
+  revision    INTEGER NOT NULL,
   doc         TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -111,25 +166,14 @@ BEGIN
   SELECT RAISE(ABORT, 'a lock covers this access');
 END;
 
--- due_at is when the clock has something to do with a grant that is not final. waiting and review are the groups, as JSON,
--- of the vote that is on and of the review that is to be done.
-ALTER TABLE grants ADD COLUMN due_at  INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE grants ADD COLUMN waiting TEXT NOT NULL DEFAULT '[]';
-ALTER TABLE grants ADD COLUMN review  TEXT NOT NULL DEFAULT '[]';
-
-DROP TRIGGER grants_begin;
-DROP TRIGGER grants_advance;
-UPDATE grants SET due_at = CASE state
-  WHEN 'pending' THEN lapses_at WHEN 'approved' THEN min(lapses_at, starts_at) WHEN 'active' THEN expires_at ELSE 0 END;
-UPDATE grants SET waiting = (SELECT json_group_array(DISTINCT named.value)
-  FROM json_each(doc, '$.steps') AS step, json_each(step.value, '$.groups') AS named)
-WHERE state = 'pending' AND json_valid(doc);
-
-DROP INDEX grants_open;
-CREATE INDEX grants_due ON grants (state, due_at) WHERE state IN ('pending', 'approved', 'active');
+-- One approved or active grant of a subject for a pool.
+CREATE UNIQUE INDEX grants_live ON grants (subject, environment, pool) WHERE state IN ('approved', 'active');
+CREATE INDEX grants_order ON grants (requested_at DESC, id DESC);
+CREATE INDEX grants_subject ON grants (subject, requested_at DESC, id DESC);
 CREATE INDEX grants_owner ON grants (owner, requested_at DESC, id DESC) WHERE owner <> '';
 CREATE INDEX grants_waiting ON grants (requested_at DESC, id DESC) WHERE waiting <> '[]';
 CREATE INDEX grants_review ON grants (requested_at DESC, id DESC) WHERE review <> '[]';
+CREATE INDEX grants_due ON grants (state, due_at) WHERE state IN ('pending', 'approved', 'active');
 
 -- A row is what the grant's last event led to. It may pass over versions that were there for a moment of one transaction:
 -- the log has them all. The row's id is looked for as well, since INSERT OR REPLACE would delete the old row without a
@@ -153,6 +197,11 @@ WHEN NEW.version <= OLD.version OR NEW.revision <= OLD.revision
     WHERE revision = NEW.revision AND version = NEW.version AND to_state = NEW.state)
 BEGIN
   SELECT RAISE(ABORT, 'this change of a grant is not in the table of transitions');
+END;
+
+CREATE TRIGGER grants_stay BEFORE DELETE ON grants
+BEGIN
+  SELECT RAISE(ABORT, 'grants are not deleted');
 END;
 
 -- The last login of each subject. groups is for searching, doc as they came; both are JSON.
