@@ -22,7 +22,6 @@ func Judge(ctx context.Context, e Engine, g grant.Grant, f Facts) Verdict {
 	d := e.Evaluate(ctx, r)
 	switch objection := object(g, d); {
 	case d.TimedOut:
-
 		return Verdict{Stands: true, Undecided: true, Explanation: d.Explanation, Decision: d}
 	case objection == "":
 		return Verdict{Stands: true, Explanation: d.Explanation, Decision: d}

@@ -126,6 +126,7 @@ var judgements = []struct {
 	{"an emergency off call", allowing("r", bySRE, emergency), held(grant.Active, breaking), known("dev"), grant.CauseGroupLost, "You must be a member of oncall to take access in an emergency."},
 	{"no emergency any more", allowing("r", bySRE), held(grant.Active, breaking), known("dev", "oncall"), grant.CausePolicyChanged, "No rule of the policy gives you access to this pool in an emergency."},
 	{"an agent's owner", strings.Replace(allowing("r", bySRE, `when: [{condition: 'owner.name == "carol@example.com" && "boss" in owner.groups', message: m}]`), "groups: [dev]", "agents: ['*']", 1), held(grant.Active, agents), policy.Facts{OwnerGroups: []string{"boss"}, At: monday}, "", ""},
+	{"an agent's owner who is no boss any more", strings.Replace(allowing("r", bySRE, `when: [{condition: '"boss" in owner.groups', message: Find a boss}]`), "groups: [dev]", "agents: ['*']", 1), held(grant.Active, agents, func(g *grant.Grant) { g.Groups = []string{"boss"} }), policy.Facts{OwnerGroups: []string{}, At: monday}, grant.CauseGroupLost, "Find a boss."},
 	{"an agent's owner who is no boss", strings.Replace(allowing("r", bySRE, `when: [{condition: '"boss" in owner.groups', message: Find a boss}]`), "groups: [dev]", "agents: ['*']", 1), held(grant.Active, agents), policy.Facts{OwnerGroups: []string{}, At: monday}, grant.CausePolicyChanged, "Find a boss."},
 
 	{"denied", denying("d"), held(grant.Denied), known(), "", ""},
