@@ -53,6 +53,7 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	}
 	command, rest := flags.Arg(0), flags.Args()[1:]
 	up := flag.NewFlagSet("up", flag.ContinueOnError)
+	up.SetOutput(io.Discard) // the error says it
 	to := up.Int("to", 0, "migrate to this `version` and no further (default: the newest)")
 	if command == "up" {
 		if err := up.Parse(rest); err != nil {

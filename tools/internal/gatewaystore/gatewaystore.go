@@ -67,9 +67,6 @@ func openPostgres(ctx context.Context, config gatewayconfig.Config, mode Mode) (
 	if err != nil {
 		return nil, err
 	}
-	if mode == Read {
-		dsn += " options='-c default_transaction_read_only=on'"
-	}
 	connections, err := postgres.Open(dsn)
 	if err != nil {
 		return nil, err
@@ -78,8 +75,22 @@ func openPostgres(ctx context.Context, config gatewayconfig.Config, mode Mode) (
 	if err != nil {
 		return nil, errors.Join(err, connections.Close())
 	}
+	if mode == Read {
+		return reading{inPostgres{db, connections}}, nil
+	}
 	return inPostgres{db, connections}, nil
 }
+
+// reading refuses to write, as the embedded store does that is opened for reading alone. A setting of the connection would
+// not do: the driver asks for a transaction that writes.
+type reading struct{ inPostgres }
+
+var errReading = errors.New("the store was opened for reading only")
+
+func (reading) Commit(context.Context, store.Change) (int64, error) { return 0, errReading }
+func (reading) RememberLogin(context.Context, store.Login) error    { return errReading }
+func (reading) AddKey(context.Context, store.Key) error             { return errReading }
+func (reading) SetKeyState(_ context.Context, _, _, _ string) error { return errReading }
 
 // DSN is the connection string of the database that clutch.service.db.postgres names. It may hold a password.
 func DSN(config gatewayconfig.Config) (string, error) {
