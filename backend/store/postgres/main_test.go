@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"strings"
 	"sync"
 	"testing"
 
@@ -137,9 +139,33 @@ func opened(t testing.TB, dsn string) owned {
 	return db
 }
 
+// TestStore is the suite, with no more rights than those that the migrations' README names.
+func TestStore(t *testing.T) { storetest.Run(t, harness) }
+
 func harness(t testing.TB) func() storetest.Store {
 	dsn := newDatabase(t)
-	return func() storetest.Store { return opened(t, dsn) }
+	permit(t, dsn)
+	return func() storetest.Store { return opened(t, strings.Replace(dsn, "user="+pgproc.User, "user=gateway", 1)) }
 }
 
-func TestStore(t *testing.T) { storetest.Run(t, harness) }
+// permit gives the role gateway what the README names.
+func permit(t testing.TB, dsn string) {
+	t.Helper()
+	text, err := os.ReadFile("migrations/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	grants := regexp.MustCompile(`(?s)    GRANT.*?;`).FindAllString(string(text), -1)
+	if len(grants) < 4 {
+		t.Fatalf("the README has %d grants", len(grants))
+	}
+	db, err := Open(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	const role = `DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'gateway') THEN CREATE ROLE gateway LOGIN; END IF; END $$;`
+	if _, err := db.Exec(role + strings.Join(grants, "")); err != nil {
+		t.Fatal(err)
+	}
+}

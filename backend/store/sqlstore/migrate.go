@@ -111,6 +111,7 @@ type migrator struct {
 	schema Schema
 	to     int
 	failed bool
+	before error // of SetVersion, for Run
 }
 
 var _ database.Driver = (*migrator)(nil)
@@ -130,14 +131,25 @@ func (m *migrator) Unlock() error {
 
 func (m *migrator) Run(migration io.Reader) error {
 	text, err := io.ReadAll(migration)
-	if err != nil {
+	if err := errors.Join(m.before, err); err != nil {
 		m.failed = true
 		return fmt.Errorf("read migration: %w", err)
 	}
 	return m.exec(string(text))
 }
 
+// SetVersion keeps the error of the mark before a migration for Run: without Run the library would leave the migration's
+// reader behind.
 func (m *migrator) SetVersion(version int, dirty bool) error {
+	err := m.setVersion(version, dirty)
+	if dirty {
+		m.before = err
+		return nil
+	}
+	return err
+}
+
+func (m *migrator) setVersion(version int, dirty bool) error {
 	if err := m.exec("DELETE FROM " + m.schema.Table); err != nil || version < 0 {
 		return err
 	}
