@@ -179,8 +179,9 @@ type Login struct {
 type Logins interface {
 	// Login reads a subject's last one, or ErrNotFound.
 	Login(ctx context.Context, s grant.Subject) (Login, error)
-	// RememberLogin keeps l unless a later one is known already: it never goes back.
-	RememberLogin(ctx context.Context, l Login) error
+	// RememberLogin keeps l unless a later one is known already: it never goes back, but for one that is dated after latest,
+	// which no clock that is right can have written.
+	RememberLogin(ctx context.Context, l Login, latest time.Time) error
 	// Members lists the subjects whose last login, not before since, was in the group. Sorted, at most limit.
 	Members(ctx context.Context, group string, since time.Time, limit int) ([]grant.Subject, error)
 }

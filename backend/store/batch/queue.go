@@ -14,8 +14,8 @@ import (
 const (
 	// maxChanges and maxEvents bound a batch, and so how long the one lock is held. A change of more events is a batch of
 	// its own.
-	maxChanges = 256
-	maxEvents  = 1024
+	maxChanges = 512
+	maxEvents  = 2048
 	// limit bounds a batch where the database does not answer.
 	limit = 30 * time.Second
 )

@@ -19,7 +19,7 @@ type writer struct {
 }
 
 func openWriter(ctx context.Context, path string) (_ *writer, err error) {
-	db, err := sql.Open("sqlite", dsn(path, "_txlock=immediate&_pragma=cache_size(-65536)&_pragma=wal_autocheckpoint(4000)"))
+	db, err := sql.Open("sqlite", dsn(path, "_txlock=immediate&_pragma=cache_size(-65536)&_pragma=wal_autocheckpoint(10000)"))
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}

@@ -36,14 +36,15 @@ func (s *Store) Login(ctx context.Context, who grant.Subject) (store.Login, erro
 
 // RememberLogin implements store.Logins. The groups stand there twice: as they came, and as a list to search in, which
 // leaves out a name that not every database takes.
-func (s *Store) RememberLogin(ctx context.Context, l store.Login) error {
+func (s *Store) RememberLogin(ctx context.Context, l store.Login, latest time.Time) error {
 	doc, err := json.Marshal(l.Groups)
 	if err != nil {
 		return fmt.Errorf("encode login: %w", err)
 	}
 	_, err = s.exec(ctx, `INSERT INTO @logins AS known (subject, groups, doc, at) VALUES (?1, ?2, ?3, ?4)
 		ON CONFLICT (subject) DO UPDATE SET groups = excluded.groups, doc = excluded.doc, at = excluded.at
-		WHERE excluded.at >= known.at`, string(l.Subject), s.dialect.List(searchable(l.Groups)), string(doc), store.Millis(l.At))
+		WHERE excluded.at >= known.at OR known.at > ?5`,
+		string(l.Subject), s.dialect.List(searchable(l.Groups)), string(doc), store.Millis(l.At), store.Millis(latest))
 	if err != nil {
 		return fmt.Errorf("write login: %w", err)
 	}

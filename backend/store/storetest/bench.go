@@ -34,7 +34,7 @@ func commitAtOnce(b *testing.B, s Store, callers, events int) {
 	for range callers {
 		wg.Go(func() {
 			for i := n.Add(1); i <= int64(b.N); i = n.Add(1) {
-				if _, err := s.Commit(b.Context(), benchChange(i, events)); err != nil {
+				if _, err := s.Commit(b.Context(), BenchChange(i, events)); err != nil {
 					b.Error(err)
 					return
 				}
@@ -51,7 +51,7 @@ func commitTogether(b *testing.B, s Store, together, events int) {
 		var c store.Change
 		for range min(together, b.N-done) {
 			done++
-			c.Events = append(c.Events, benchChange(int64(done), events).Events...)
+			c.Events = append(c.Events, BenchChange(int64(done), events).Events...)
 		}
 		c.Replay = &store.Replay{Caller: alice, Method: "RequestAccess", Key: fmt.Sprint("k", done), At: noon}
 		if _, err := s.Commit(b.Context(), c); err != nil {
@@ -61,8 +61,8 @@ func commitTogether(b *testing.B, s Store, together, events int) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "grants/s")
 }
 
-// benchChange is the n-th change. IDs come in no order, as those of callers do.
-func benchChange(n int64, events int) store.Change {
+// BenchChange is the n-th change: a grant with its first events. IDs come in no order, as those of callers do.
+func BenchChange(n int64, events int) store.Change {
 	id := fmt.Sprintf("%016x", uint64(n)*0x9e3779b97f4a7c15)
 	who := grant.Subject("service:" + id)
 	all := opened(id, who, billing, noon)
