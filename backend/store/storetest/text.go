@@ -53,7 +53,7 @@ func testAnyText(t *testing.T, h Harness) {
 	}
 	// An identity provider's groups are not ours to choose: such a one is in nobody's way.
 	login := store.Login{Subject: alice, Groups: []string{"a\x00b", "sre"}, At: noon}
-	if err := s.RememberLogin(t.Context(), login); err != nil {
+	if err := s.RememberLogin(t.Context(), login, noon); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.Login(t.Context(), alice)
