@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -40,14 +42,8 @@ func (s *Store) List(ctx context.Context, q store.Query) ([]store.Record, error)
 	if len(q.States) > 0 {
 		oneOf(&w, "state", q.States)
 	}
-	if v := q.Visible; v != nil {
-		groups := w.arg(s.dialect.List(v.Groups))
-		seen := s.dialect.Shares("waiting", groups) + " OR " + s.dialect.Shares("review", groups)
-		if v.Viewer != "" { // an empty one is nobody, and not the owner of what has none
-			viewer := w.arg(string(v.Viewer))
-			seen += " OR subject = " + viewer + " OR owner = " + viewer
-		}
-		w.add("(" + seen + ")")
+	if q.Visible != nil {
+		w.add(s.visible(&w, *q.Visible))
 	}
 	if q.AwaitingGroups != nil {
 		w.add(s.dialect.Shares("waiting", w.arg(s.dialect.List(q.AwaitingGroups))))
@@ -61,6 +57,19 @@ func (s *Store) List(ctx context.Context, q store.Query) ([]store.Record, error)
 	}
 	limit := w.arg(q.Limit)
 	return s.records(ctx, w.sql()+" ORDER BY requested_at DESC, id DESC LIMIT "+limit, w.args...)
+}
+
+// visible is the condition that a viewer may see a grant: one of four, each found by its own index. With an OR all grants
+// would be looked at.
+func (s *Store) visible(w *where, v store.Visible) string {
+	const of = "SELECT id FROM @grants WHERE "
+	groups := w.arg(s.dialect.List(v.Groups))
+	seen := []string{of + s.dialect.Shares("waiting", groups), of + s.dialect.Shares("review", groups)}
+	if v.Viewer != "" { // an empty one is nobody, and not the owner of what has none
+		viewer := w.arg(string(v.Viewer))
+		seen = append(seen, of+"subject = "+viewer, of+"owner = "+viewer+" AND owner <> ''")
+	}
+	return "id IN (" + strings.Join(seen, " UNION ") + ")"
 }
 
 // Replayed implements store.Grants.
@@ -81,33 +90,34 @@ func (s *Store) Replayed(ctx context.Context, caller grant.Subject, method, key 
 	return r, nil
 }
 
-// Snapshot implements store.Reader. It is one statement, and so of one moment.
+// Snapshot implements store.Reader. It is one statement, and so of one moment; the row without a document is the revision.
 func (s *Store) Snapshot(ctx context.Context) (snapshot store.Snapshot, err error) {
-	rows, err := s.query(ctx, `SELECT head.revision, g.revision, g.doc
-		FROM (SELECT coalesce(max(revision), 0) AS revision FROM @events) AS head LEFT JOIN @grants AS g ON g.state = 'active'
-		ORDER BY g.id`)
+	rows, err := s.query(ctx, `SELECT revision, doc FROM @grants WHERE state = 'active'
+		UNION ALL SELECT coalesce(max(revision), 0), NULL FROM @events`)
 	if err != nil {
 		return snapshot, fmt.Errorf("read snapshot: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var revision sql.NullInt64 // of no grant, where none is active
+		var revision int64
 		var doc []byte
-		if err := rows.Scan(&snapshot.Revision, &revision, &doc); err != nil {
+		if err := rows.Scan(&revision, &doc); err != nil {
 			return store.Snapshot{}, fmt.Errorf("read snapshot: %w", err)
 		}
-		if !revision.Valid {
+		if doc == nil {
+			snapshot.Revision = revision
 			continue
 		}
 		g, err := store.DecodeGrant(doc)
 		if err != nil {
 			return store.Snapshot{}, err
 		}
-		snapshot.Active = append(snapshot.Active, store.Record{Grant: g, Revision: revision.Int64})
+		snapshot.Active = append(snapshot.Active, store.Record{Grant: g, Revision: revision})
 	}
 	if err := rows.Err(); err != nil {
 		return store.Snapshot{}, fmt.Errorf("read snapshot: %w", err)
 	}
+	slices.SortFunc(snapshot.Active, func(a, b store.Record) int { return strings.Compare(a.Grant.ID, b.Grant.ID) })
 	return snapshot, nil
 }
 

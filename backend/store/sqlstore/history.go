@@ -36,17 +36,18 @@ func (s *Store) History(ctx context.Context, q store.EventQuery) ([]store.Entry,
 		order += " DESC"
 	}
 	order += " LIMIT " + w.arg(q.Limit)
-	if q.Subject == "" {
-		return s.entries(ctx, w.sql()+order, w.args...)
+	// First the revisions of the page, for which an index is enough; documents are read for these alone.
+	page := func(name string, more ...string) string {
+		of := where{terms: slices.Concat(w.terms, more)}
+		return "SELECT revision FROM (SELECT revision FROM @events " + of.sql() + order + ") AS " + name
 	}
-	// A page of each of the two, by its own index, and of these the page: with an OR all of the subject's events would be
-	// sorted for every page.
-	who := w.arg(string(q.Subject))
-	page := func(column string) string {
-		of := where{terms: append(slices.Clone(w.terms), column+" = "+who)}
-		return "SELECT revision FROM (SELECT revision FROM @events " + of.sql() + order + ") AS of_" + column
+	of := page("page")
+	if q.Subject != "" {
+		// A page of each of the two, by its own index: with an OR all of the subject's events would be sorted for every page.
+		who := w.arg(string(q.Subject))
+		of = page("asked", "subject = "+who) + " UNION " + page("owned", "owner = "+who, "owner <> ''")
 	}
-	return s.entries(ctx, "WHERE revision IN ("+page("subject")+" UNION "+page("owner")+")"+order, w.args...)
+	return s.entries(ctx, "WHERE revision IN ("+of+")"+order, w.args...)
 }
 
 // conditions are those of a query, but for the subject.
