@@ -163,11 +163,11 @@ func (b brokenLogins) Login(ctx context.Context, s grant.Subject) (store.Login, 
 	return b.Logins.Login(ctx, s)
 }
 
-func (b brokenLogins) RememberLogin(ctx context.Context, l store.Login) error {
+func (b brokenLogins) RememberLogin(ctx context.Context, l store.Login, latest time.Time) error {
 	if err := b.faults.meet("RememberLogin"); err != nil {
 		return err
 	}
-	return b.Logins.RememberLogin(ctx, l)
+	return b.Logins.RememberLogin(ctx, l, latest)
 }
 
 func (b brokenLogins) Members(ctx context.Context, group string, since time.Time, limit int) ([]grant.Subject, error) {

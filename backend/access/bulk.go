@@ -48,7 +48,7 @@ func (s *Service) RevokeAll(ctx context.Context, c Caller, b Bulk, key string) (
 	result := BulkResult{Open: map[grant.State]int{}}
 	var last store.Record
 	err = s.eachOpen(ctx, q, func(records []store.Record) error {
-		records = slices.DeleteFunc(records, func(r store.Record) bool { return b.Rule != "" && r.Grant.Rule != b.Rule })
+		records = slices.DeleteFunc(records, func(r store.Record) bool { return !b.covers(r.Grant) })
 		done := records
 		if !b.DryRun {
 			done = s.revokeEach(ctx, c, b, records, &result)
@@ -71,6 +71,12 @@ func (s *Service) RevokeAll(ctx context.Context, c Caller, b Bulk, key string) (
 	}
 	s.await(ctx, last)
 	return result, nil
+}
+
+// covers judges what the query does not: an owner's agents are as much theirs as for a lock.
+func (b Bulk) covers(g grant.Grant) bool {
+	return (b.Rule == "" || g.Rule == b.Rule) &&
+		(b.Subject == "" || string(g.Subject) == b.Subject || string(g.Owner) == b.Subject)
 }
 
 func (s *Service) revokeEach(ctx context.Context, c Caller, b Bulk, records []store.Record, result *BulkResult) []store.Record {
@@ -98,11 +104,9 @@ func (s *Service) bulkQuery(c Caller, b Bulk) (store.Query, error) {
 		return q, errorf(Invalid, "pool: one of an environment; name both")
 	}
 	if b.Subject != "" {
-		subject, err := grant.ParseSubject(b.Subject)
-		if err != nil {
+		if _, err := grant.ParseSubject(b.Subject); err != nil {
 			return q, errorf(Invalid, "subject: %s", err)
 		}
-		q.Subject = subject
 	}
 	states, err := among("states", b.States, openStates)
 	if err != nil {

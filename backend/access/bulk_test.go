@@ -27,8 +27,8 @@ func TestABulkRevocationEndsWhatItsFilterSaysAndNothingElse(t *testing.T) {
 	}{
 		"a subject": {access.Bulk{Subject: "alice@example.com"}, []string{"alice prod/db pending", "alice staging/db active"},
 			map[grant.State]int{grant.Pending: 1, grant.Active: 1}},
-		"an owner's agents are others": {access.Bulk{Subject: "dave@example.com", Environment: "staging"},
-			[]string{"dave staging/app active"}, map[grant.State]int{grant.Active: 1}},
+		"an owner, and the agents of theirs": {access.Bulk{Subject: "dave@example.com", Environment: "staging"},
+			[]string{"dave staging/app active", "triage staging/db"}, map[grant.State]int{grant.Active: 2}},
 		"an environment": {access.Bulk{Environment: "prod"}, []string{"alice prod/db pending", "dave prod/db active"},
 			map[grant.State]int{grant.Pending: 1, grant.Active: 1}},
 		"a pool": {access.Bulk{Environment: "staging", Pool: "app"}, []string{"dave staging/app active"}, map[grant.State]int{grant.Active: 1}},

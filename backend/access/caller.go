@@ -106,13 +106,17 @@ func (s *Service) Identify(ctx context.Context, l Login) (Caller, error) {
 	return c, nil
 }
 
+// ownerAge is how old the groups of an agent's owner may be: who has not been seen for longer may have left, and an agent's
+// token need not end.
+const ownerAge = 30 * 24 * time.Hour
+
 func (s *Service) agent(ctx context.Context, a Agent) (Caller, error) {
 	c := Caller{Subject: a.Subject, Owner: a.Owner}
 	m, known, err := s.Directory.Membership(ctx, a.Owner)
 	if err != nil {
 		return Caller{}, internal(fmt.Errorf("read groups of owner: %w", err))
 	}
-	if known {
+	if known && s.Now().Sub(m.At) <= ownerAge {
 		c.OwnerGroups, c.GroupsAt, c.GroupsSource = nonNil(m.Groups), m.At, m.Source
 	}
 	return c, nil
@@ -145,9 +149,13 @@ func nonNil(groups []string) []string {
 	return groups
 }
 
+// maxSkew is how far ahead the time of a login may be: gateways' clocks differ a little. One that is further ahead says
+// nothing about how old it is.
+const maxSkew = time.Minute
+
 // checkFresh refuses a decision by groups that may be lost by now.
 func (s *Service) checkFresh(c Caller) error {
-	if c.GroupsAt.IsZero() || s.Now().Sub(c.GroupsAt) > s.GroupsMaxAge {
+	if age := s.Now().Sub(c.GroupsAt); c.GroupsAt.IsZero() || age > s.GroupsMaxAge || age < -maxSkew {
 		return errorf(Forbidden, "your groups were read more than %s ago: sign in again, then decide", s.GroupsMaxAge)
 	}
 	return nil

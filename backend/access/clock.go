@@ -46,7 +46,7 @@ func (s *Service) sweepOne(ctx context.Context, g grant.Grant) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		switch e, err := s.verdict(ctx, g, locks); {
+		switch e, err := s.verdict(ctx, g, locks, true); {
 		case err != nil:
 			return false, err
 		case e.cause != "":

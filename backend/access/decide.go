@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -52,6 +53,9 @@ func (s *Service) decideOnce(ctx context.Context, c Caller, call call, d Decisio
 		return store.Record{}, err
 	}
 	if err := checkDecider(c, r.Grant); err != nil {
+		return store.Record{}, err
+	}
+	if err := s.checkLocked(ctx, c.Subject, r.Grant.Pool); err != nil {
 		return store.Record{}, err
 	}
 	if d.Etag != etag(r.Grant) {
@@ -104,45 +108,72 @@ func (s *Service) approve(ctx context.Context, c Caller, g grant.Grant, comment 
 			a.Verb = grant.Extend
 		}
 	}
-	events, err := advance(g, nil, s.Now(), a)
-	if err != nil || a.Verb == grant.Approve {
-		return events, nil, err
+	var since *store.Since
+	if a.Verb != grant.Approve {
+		var err error
+		if since, a.Ground, err = s.checkOpening(ctx, g); err != nil {
+			return nil, nil, err
+		}
 	}
-	since, err := s.checkOpening(ctx, g)
+	events, err := advance(g, nil, s.Now(), a)
 	return events, since, err
 }
 
-// checkOpening asks policy again before a grant opens, or opens for longer: with the newest groups that are known, the
-// policy that is in force, and the number of grants that the subject has by now. What was asked for under another policy,
-// which allowed it or left it to other approvers, is not given by it any more.
-func (s *Service) checkOpening(ctx context.Context, g grant.Grant) (*store.Since, error) {
+// checkOpening asks policy again before a grant opens, or opens for longer: with the newest groups that are known,
+// of the subject and of those who have approved, with the policy that is in force, and with the number of
+// grants that the subject has by now. What was asked for under another policy, which allowed it or left it to other
+// approvers, is not given by it any more. It answers the decision that the grant rests on from then on.
+func (s *Service) checkOpening(ctx context.Context, g grant.Grant) (*store.Since, grant.Ground, error) {
+	none := grant.Ground{}
 	if g.State == grant.Pending {
 		if err := s.settle(ctx, g.Subject, g.Pool); err != nil {
-			return nil, err
+			return nil, none, err
 		}
 	}
 	if lost := s.groundLost(g); lost != "" {
-		return nil, &Error{Code: Conflict, GrantID: g.ID, Message: lost}
+		return nil, none, &Error{Code: Conflict, GrantID: g.ID, Message: lost}
+	}
+	if err := s.checkApprovers(ctx, g); err != nil {
+		return nil, none, err
 	}
 	mine, err := s.grantsOf(ctx, g.Subject)
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
 	facts, err := s.facts(ctx, g)
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
 	r := s.questionOf(g, facts, mine)
 	d := s.Policy.Evaluate(ctx, r)
 	b := g.Ballot()
 	switch {
 	case d.TimedOut:
-		return nil, errorf(Unavailable, "%s", d.Explanation)
-	case !d.Allowed || !policy.SameVote(b, grant.Ballot{Steps: d.Steps, Ordered: d.Ordered}):
-		return nil, &Error{Code: Conflict, GrantID: g.ID,
+		return nil, none, errorf(Unavailable, "%s", d.Explanation)
+	case !d.Allowed, len(d.Steps) > 0 && !policy.SameVote(b, grant.Ballot{Steps: d.Steps, Ordered: d.Ordered}):
+		return nil, none, &Error{Code: Conflict, GrantID: g.ID,
 			Message: "it cannot be given as it was asked for; it must be asked for again: " + d.Explanation}
 	}
-	return mine.unchanged(), nil
+	return mine.unchanged(), grant.Ground{Rule: d.Rule, Policy: d.Policy, PolicyHash: d.Hash, Explanation: d.Explanation}, nil
+}
+
+// checkApprovers holds that those who have approved are still in the groups that their approvals stand for: a vote that is
+// on for days must not come out by groups of the day before.
+func (s *Service) checkApprovers(ctx context.Context, g grant.Grant) error {
+	for _, a := range g.Ballot().Approvals {
+		m, known, err := s.Directory.Membership(ctx, a.By)
+		switch {
+		case err != nil:
+			return internal(fmt.Errorf("read groups of approver: %w", err))
+		case known && m.At.After(a.At) && slices.ContainsFunc(a.Groups, func(group string) bool { return !slices.Contains(m.Groups, group) }):
+			return &Error{Code: Conflict, GrantID: g.ID, Message: fmt.Sprintf(
+				"%s has lost a group since their approval, which does not count any more; it must be asked for again", a.By)}
+		}
+		if err := s.checkLocked(ctx, a.By, g.Pool); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // questionOf is what a grant that waits asks of policy now.
@@ -151,8 +182,9 @@ func (s *Service) questionOf(g grant.Grant, f policy.Facts, mine holdings) polic
 		Subject: g.Subject, Groups: f.Groups, Owner: g.Owner, OwnerGroups: f.OwnerGroups, Pool: g.Pool, Tags: f.Tags,
 		Duration: g.Duration, At: f.At, Reason: g.Reason, Inputs: g.Inputs, BreakGlass: g.BreakGlass, Open: mine.open(g.ID),
 	}
-	if g.StartsAt.After(f.At) {
-		r.StartsAt = g.StartsAt
+	if !g.StartsAt.IsZero() && g.State != grant.Active {
+		// A window is what it was when it was asked for: time that approvers take must not make it another question.
+		r.At, r.StartsAt = g.RequestedAt, g.StartsAt
 	}
 	if e := g.Extension; g.State == grant.Active {
 		r.Extension, r.Reason, r.Inputs = true, e.Reason, e.Inputs
@@ -212,6 +244,9 @@ func (s *Service) Review(ctx context.Context, c Caller, d Decision, key string) 
 			return store.Record{}, err
 		}
 		if err := s.checkFresh(c); err != nil {
+			return store.Record{}, err
+		}
+		if err := s.checkLocked(ctx, c.Subject, r.Grant.Pool); err != nil {
 			return store.Record{}, err
 		}
 		if d.Etag != etag(r.Grant) {

@@ -43,13 +43,14 @@ func (d *Logins) Seen(ctx context.Context, l Login) (Membership, error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Membership{}, err
 	}
-	if err == nil && !at.After(known.At) {
+	// One that is dated ahead, by a clock that was wrong, must not hold against those that come after.
+	if err == nil && !at.After(known.At) && !known.At.After(d.now().Add(maxSkew)) {
 		return Membership{Groups: known.Groups, Source: loginSource, At: known.At}, nil
 	}
 	groups := slices.Clone(l.Groups)
 	slices.Sort(groups)
 	groups = slices.Compact(groups)
-	if err := d.store.RememberLogin(ctx, store.Login{Subject: l.Subject, Groups: groups, At: at}); err != nil {
+	if err := d.store.RememberLogin(ctx, store.Login{Subject: l.Subject, Groups: groups, At: at}, d.now().Add(maxSkew)); err != nil {
 		return Membership{}, err
 	}
 	if err == nil && !slices.Equal(known.Groups, groups) {

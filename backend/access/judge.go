@@ -59,12 +59,20 @@ func (s *Service) Poke() {
 }
 
 // Judge looks at every open grant again, with the newest groups and the policy in force, and ends those that no longer
-// stand: their pool or their agent is gone, a lock covers them, or policy does not allow them any more (I4). It goes by what
+// stand: a lock covers them, their agent works for somebody else, or policy does not allow them any more (I4). It goes by what
 // is, not by what has changed, so it also ends what an earlier pass, or a process that died, left undone. A grant that
 // cannot be judged or ended is left as it is, and the error says so; the others are judged.
 func (s *Service) Judge(ctx context.Context) error {
 	var errs []error
-	err := s.eachOpen(ctx, store.Query{States: openStates}, func(records []store.Record) error {
+	ours, err := s.newestPolicy(ctx)
+	if err != nil {
+		return err
+	}
+	if !ours {
+		errs = append(errs, errOtherPolicy)
+	}
+	unknown := 0
+	err = s.eachOpen(ctx, store.Query{States: openStates}, func(records []store.Record) error {
 		// The locks of after the grants were read: one that is lifted by then ends nothing that was opened since.
 		locks, err := s.History.Locks(ctx, s.Now(), maxLocks)
 		if err != nil {
@@ -72,8 +80,10 @@ func (s *Service) Judge(ctx context.Context) error {
 		}
 		var ends []end
 		for _, r := range records {
-			e, err := s.verdict(ctx, r.Grant, locks)
-			if err != nil {
+			e, err := s.verdict(ctx, r.Grant, locks, ours)
+			if errors.Is(err, errUnknownPool) {
+				unknown++
+			} else if err != nil {
 				errs = append(errs, fmt.Errorf("judge grant %s: %w", r.Grant.ID, err))
 			} else if e.cause != "" {
 				ends = append(ends, e)
@@ -84,7 +94,28 @@ func (s *Service) Judge(ctx context.Context) error {
 		}
 		return nil // the next page all the same
 	})
+	if unknown > 0 {
+		errs = append(errs, fmt.Errorf("%d grants: %w", unknown, errUnknownPool))
+	}
 	return errors.Join(append(errs, err)...)
+}
+
+// errOtherPolicy and errUnknownPool are what a gateway says that knows less than another one on the same store may. During
+// a roll-out they pass; what they leave open ends by itself, by a lock, or by revoking it.
+var (
+	errOtherPolicy = errors.New("the policy of this gateway is not the one that the log names last: only locks are judged here")
+	errUnknownPool = errors.New("the pool is not in the configuration of this gateway, which does not judge it")
+)
+
+// newestPolicy reports whether the policy in force here is the one that came into force last anywhere: a gateway that
+// still has the one before must not end what the new one gives.
+func (s *Service) newestPolicy(ctx context.Context) (bool, error) {
+	last, err := s.History.History(ctx, store.EventQuery{Verbs: []grant.Verb{grant.LoadPolicy}, Newest: true, Limit: 1})
+	if err != nil {
+		return false, fmt.Errorf("read which policy is in force: %w", err)
+	}
+	_, hash := s.Policy.Version()
+	return len(last) == 0 || last[0].Event.Grant.PolicyHash == hash, nil
 }
 
 // end is why a grant is ended.
@@ -98,12 +129,18 @@ type end struct {
 // errUndecided says that policy could not judge a grant in time.
 var errUndecided = errors.New("policy did not answer in time; the grant stands until it does")
 
-// verdict judges one grant. Without a cause it stands.
-func (s *Service) verdict(ctx context.Context, g grant.Grant, locks []grant.Lock) (end, error) {
+// verdict judges one grant, by locks alone unless byPolicy is set. Without a cause it stands.
+func (s *Service) verdict(ctx context.Context, g grant.Grant, locks []grant.Lock, byPolicy bool) (end, error) {
 	for _, l := range locks {
 		if l.Covers(g.Subject, g.Owner, g.Pool) {
 			return end{g: g, cause: grant.CauseLock, actor: l.By, comment: lockComment(l)}, nil
 		}
+	}
+	if !byPolicy {
+		return end{}, nil
+	}
+	if _, ok := s.Catalog.Pool(g.Pool); !ok {
+		return end{}, errUnknownPool
 	}
 	if lost := s.groundLost(g); lost != "" {
 		return end{g: g, cause: grant.CausePolicyChanged, comment: lost}, nil

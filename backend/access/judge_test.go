@@ -83,7 +83,6 @@ func TestI4WhatDoesNotStandAnyMoreEnds(t *testing.T) {
 			w.identify(alice.Subject, begin.Add(-time.Hour))
 		}, ""},
 		"only older groups are known": {newer, func(*world) {}, ""},
-		"the pool gone":               {staging, func(w *world) { w.catalog.lose(stagingDB) }, grant.CausePolicyChanged},
 		"another pool gone":           {staging, func(w *world) { w.catalog.lose(stagingApp) }, ""},
 		"the agent gone":              {agents, func(w *world) { w.service = w.build(func(c *access.Config) { c.Agents = nil }) }, grant.CausePolicyChanged},
 		"the agent another owner's":   {agents, func(w *world) { w.service = w.build(ownedBy(alice.Subject)) }, grant.CausePolicyChanged},
@@ -265,13 +264,18 @@ func (q quiet) List(context.Context, store.Query) ([]store.Record, error) {
 	return nil, nil
 }
 
+// calm is a log without events.
+type calm struct{ history }
+
+func (calm) History(context.Context, store.EventQuery) ([]store.Entry, error) { return nil, nil }
+
 // The judge runs at once, at its interval, and when it is told of a change; being told twice is being told once.
 func TestTheJudgeRunsAtOnceWhenItIsPoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reads atomic.Int64
 		w := &world{t: t, policy: &policy.Current{}, source: &source{}, enforcer: &enforcer{}, tokens: &tokens{}, fleet: &fleet{},
 			catalog: &catalog{}, broken: &broken{}}
-		s := w.build(func(c *access.Config) { c.Grants, c.Now = quiet{reads: &reads}, time.Now })
+		s := w.build(func(c *access.Config) { c.Grants, c.History, c.Now = quiet{reads: &reads}, calm{}, time.Now })
 		j := access.NewJudge(s, time.Minute, func(err error) { t.Error(err) })
 		j.Start()
 		synctest.Wait()
@@ -288,4 +292,33 @@ func TestTheJudgeRunsAtOnceWhenItIsPoked(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		w.equal("stopped", reads.Load(), before+1)
 	})
+}
+
+// A gateway that knows less than another one on the same store, as during a roll-out, ends nothing for it, and says so.
+func TestAGatewayEndsNothingOfWhatItDoesNotKnow(t *testing.T) {
+	w := newWorld(t)
+	v := w.request(alice, "staging", "db")
+	w.catalog.lose(stagingDB)
+	if err := w.service.Judge(t.Context()); err == nil {
+		t.Error("an unknown pool: nothing is said")
+	}
+	w.equal("state", w.stored(v.Grant.ID).State, grant.Active)
+
+	// Another policy has come into force elsewhere; here the one before is, which would not give it.
+	w = newWorld(t)
+	v = w.request(alice, "staging", "db")
+	other := grant.Event{Verb: grant.LoadPolicy, At: w.now(), Grant: grant.Grant{Policy: "new", PolicyHash: "beef"}}
+	if _, err := w.db.Commit(t.Context(), store.Change{Events: []grant.Event{other}}); err != nil {
+		t.Fatal(err)
+	}
+	w.inForce(`{version: 1, name: old, rules: [{name: no, match: {pools: ["*/*"]}, effect: deny, description: A freeze}]}`)
+	if err := w.service.Judge(t.Context()); err == nil {
+		t.Error("another policy: nothing is said")
+	}
+	w.equal("state", w.stored(v.Grant.ID).State, grant.Active)
+	if err := w.service.PolicyInForce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.judge()
+	w.equal("state", w.stored(v.Grant.ID).State, grant.Revoked)
 }

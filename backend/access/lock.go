@@ -75,6 +75,43 @@ func (s *Service) checkLock(c Caller, ask LockAsk) error {
 	if all := ask.Subject == "" && ask.Environment == "" && ask.Pool == ""; all != ask.Everything {
 		return errorf(Invalid, "name a subject, an environment or a pool, or say everything, not both")
 	}
+	return s.checkCoverable(ask)
+}
+
+// checkCoverable refuses a lock that would cover nothing: a mistyped name must not look like a door that is shut.
+func (s *Service) checkCoverable(ask LockAsk) error {
+	if agent, ok := s.Agents[grant.Subject(ask.Subject)]; ok {
+		return errorf(Invalid, "subject: this account acts as %s; lock that", agent.Subject)
+	}
+	if ask.Environment == "" {
+		return nil
+	}
+	pool := ask.Pool
+	if pool == "" {
+		pool = "any"
+	}
+	if _, err := grant.NewPool(ask.Environment, pool); err != nil {
+		return errorf(Invalid, "%s", err)
+	}
+	for _, p := range s.Catalog.Pools() {
+		if p.Name.Environment == ask.Environment && (ask.Pool == "" || p.Name.Name == ask.Pool) {
+			return nil
+		}
+	}
+	return errorf(NotFound, "no such environment or pool; a lock of it would cover nothing")
+}
+
+// checkLocked refuses a decision by somebody whom a lock covers by name: their account may be in other hands.
+func (s *Service) checkLocked(ctx context.Context, who grant.Subject, p grant.Pool) error {
+	locks, err := s.History.Locks(ctx, s.Now(), maxLocks)
+	if err != nil {
+		return internal(err)
+	}
+	for _, l := range locks {
+		if l.Subject != "" && l.Covers(who, "", p) {
+			return errorf(Forbidden, "%s is locked and decides nothing until %s", who, l.Until.UTC().Format(time.RFC3339))
+		}
+	}
 	return nil
 }
 
@@ -204,6 +241,9 @@ func lockQuery(l grant.Lock) store.Query {
 func (s *Service) Unlock(ctx context.Context, c Caller, id, reason, key string) (LockView, error) {
 	if !s.isOperator(c) {
 		return LockView{}, errorf(Forbidden, "only an operator unlocks")
+	}
+	if err := s.checkFresh(c); err != nil {
+		return LockView{}, err // it opens what others have shut
 	}
 	if err := checkReason(reason); err != nil {
 		return LockView{}, err

@@ -58,7 +58,7 @@ func (l *Loop) run() {
 	ticker := time.NewTicker(l.interval)
 	defer ticker.Stop()
 	for {
-		if err := l.pass(ctx); err != nil && ctx.Err() == nil {
+		if err := l.once(ctx); err != nil && ctx.Err() == nil {
 			l.failed(err)
 		}
 		select {
@@ -68,4 +68,13 @@ func (l *Loop) run() {
 		case <-l.poked:
 		}
 	}
+}
+
+// maxPass bounds a pass: one that hangs, on a database that does not answer, must fail and be seen.
+const maxPass = 5 * time.Minute
+
+func (l *Loop) once(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, maxPass)
+	defer cancel()
+	return l.pass(ctx)
 }

@@ -17,7 +17,6 @@ func TestI12PolicyIsAskedAgainBeforeAGrantOpens(t *testing.T) {
 		"others must approve":    `who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {all_of: [{group: security}]}`,
 		"one more must approve":  `who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {all_of: [{group: sre, count: 2}]}`,
 		"in an order":            `who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {ordered: true, all_of: [{group: sre}, {group: sre}]}`,
-		"nobody approves at all": `who: {groups: [eng]}, limits: {max_duration: 1h}`,
 		"it is denied":           `effect: deny, description: A freeze`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -58,6 +57,17 @@ func TestI12NoPolicyInForceMeansNo(t *testing.T) {
 		t.Error("the judge says nothing of a grant that it could not judge")
 	}
 	w.equal("state", w.stored(v.Grant.ID).State, grant.Pending) // nor does anything end for want of one
+}
+
+// What needs no approval by now may open with one.
+func TestAnApprovalThatIsNotNeededAnyMoreOpensAllTheSame(t *testing.T) {
+	w := newWorld(t)
+	v := w.request(alice, "prod", "db")
+	w.inForce(`{version: 1, name: changed, rules: [{name: open, match: {pools: ["prod/*"]}, who: {groups: [eng]}, limits: {max_duration: 1h}}]}`)
+	w.judge()
+	opened := w.approve(v)
+	w.equal("state", opened.Grant.State, grant.Active)
+	w.equal("the rule that it rests on", opened.Grant.Rule, "open")
 }
 
 func TestWaitingRequestsOfASubjectAreBounded(t *testing.T) {

@@ -194,7 +194,8 @@ func TestI6ManyClocksAndJudgesDoEverythingOnce(t *testing.T) {
 	v, gone := w.request(alice, "staging", "db"), w.request(dave, "staging", "app")
 	window := w.window(bob, 10*time.Minute)
 	w.pass(15 * time.Minute)
-	w.catalog.lose(stagingApp)
+	w.login(dave)
+	w.login(bob)
 	var all []*access.Service
 	for range 10 {
 		all = append(all, w.elsewhere())

@@ -81,7 +81,8 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask 
 	}
 	if d.BreakGlass {
 		if err := s.checkFresh(c); err != nil {
-			return store.Record{}, err
+			d.Explanation = err.Error()
+			return store.Record{}, s.refuse(ctx, c, draftOf(c, p.Name, ask), d) // an attempt is on record
 		}
 	}
 	if len(d.Steps) > 0 && mine.waiting() >= MaxWaiting {

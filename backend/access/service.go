@@ -159,6 +159,9 @@ func (s *Service) commit(ctx context.Context, c call, unless *store.Since, event
 		return store.Record{}, commitError(err, last)
 	}
 	s.Enforcer.Changed(revision)
+	if _, hash := s.Policy.Version(); last.PolicyHash != hash {
+		s.Poke() // policy was exchanged since it was asked: what it gave is judged by the new one at once
+	}
 	return store.Record{Grant: last, Revision: revision}, nil
 }
 

@@ -25,7 +25,12 @@ type Action struct {
 	// Extension is what is asked for by AskExtension and by an Extend that policy gives at once. Its times and approvals are
 	// set here.
 	Extension Extension
+	// Ground is policy's decision by which Complete or an approver's Extend opens it; zero keeps that of the request.
+	Ground Ground
 }
+
+// Ground is the decision of policy that something rests on.
+type Ground struct{ Rule, Policy, PolicyHash, Explanation string }
 
 // Event is the record of one transition: what the audit log keeps and sinks are told.
 type Event struct {
@@ -104,6 +109,9 @@ func apply(g Grant, a Action, at time.Time) Grant {
 	switch a.Verb {
 	case Approve, Complete:
 		g = addApproval(g, a, at)
+		if a.Verb == Complete {
+			g = rest(g, a.Ground)
+		}
 		if a.Verb == Complete && !g.StartsAt.IsZero() {
 			g.LapsesAt = expiry(g, at) // approved: it may wait for its whole window
 		}
@@ -186,4 +194,12 @@ func normalize(t time.Time) time.Time {
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Millisecond)
+}
+
+// rest makes a grant rest on another decision than that of its request.
+func rest(g Grant, on Ground) Grant {
+	if on != (Ground{}) {
+		g.Rule, g.Policy, g.PolicyHash, g.Explanation = on.Rule, on.Policy, on.PolicyHash, on.Explanation
+	}
+	return g
 }

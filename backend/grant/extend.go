@@ -48,7 +48,9 @@ func extend(g Grant, a Action, at time.Time) Grant {
 		g.Steps, g.Ordered, g.Approvals = e.Steps, e.Ordered, e.Approvals
 	}
 	g.GivenAt, g.ExpiresAt, g.Duration = at, g.ExpiresAt.Add(e.By), g.Duration+e.By
-	g.Rule, g.Policy, g.PolicyHash, g.Explanation = e.Rule, e.Policy, e.PolicyHash, e.Explanation
+	g = rest(g, Ground{e.Rule, e.Policy, e.PolicyHash, e.Explanation})
+	g = rest(g, a.Ground)
+	g.Reason = e.Reason // the words that this decision was made on; those of before are in its events
 	if e.Inputs != nil {
 		g.Inputs = e.Inputs
 	}

@@ -169,10 +169,23 @@ func TestTheGrantRestsOnTheLastDecision(t *testing.T) {
 	want := g.clone()
 	want.Version++
 	want.Steps, want.Ordered, want.Approvals = e.Steps, true, []Approval{yes(carol, "leads"), {By: bob, At: at, Comment: "ok", Groups: []string{"sre"}}}
-	want.Rule, want.Policy, want.PolicyHash, want.Explanation = "r", "p", "h", "e"
+	want.Rule, want.Policy, want.PolicyHash, want.Explanation, want.Reason = "r", "p", "h", "e", e.Reason
 	want.ExpiresAt, want.Duration, want.GivenAt, want.Extension = noon.Add(26*time.Minute), 16*time.Minute, at, Extension{}
 	if diff := cmp.Diff(want, n); diff != "" {
 		t.Errorf("by people (-want +got):\n%s", diff)
+	}
+
+	// What policy says at the last approval counts for more than what it said when it was asked for.
+	ground := Ground{"r3", "p3", "h3", "e3"}
+	n = must(t, g, Action{Verb: Extend, Actor: bob, Groups: []string{"sre"}, Ground: ground}, at)
+	if got := (Ground{n.Rule, n.Policy, n.PolicyHash, n.Explanation}); got != ground {
+		t.Errorf("rests on %+v", got)
+	}
+	c, at2 := fitting(Complete)
+	c.Ground = ground
+	n = must(t, inState(Pending, Complete), c, at2)
+	if got := (Ground{n.Rule, n.Policy, n.PolicyHash, n.Explanation}); got != ground {
+		t.Errorf("completed, it rests on %+v", got)
 	}
 
 	g.Extension.Inputs = map[string]string{"ticket": "8"}
@@ -181,10 +194,10 @@ func TestTheGrantRestsOnTheLastDecision(t *testing.T) {
 	}
 
 	g.Extension = Extension{}
-	n = must(t, g, Action{Verb: Extend, Actor: alice, Extension: Extension{By: time.Second, Rule: "auto", Policy: "p2", PolicyHash: "h2", Explanation: "e2"}}, at)
+	n = must(t, g, Action{Verb: Extend, Actor: alice, Extension: Extension{By: time.Second, Reason: "more", Rule: "auto", Policy: "p2", PolicyHash: "h2", Explanation: "e2"}}, at)
 	want = g.clone()
 	want.Version++
-	want.Rule, want.Policy, want.PolicyHash, want.Explanation = "auto", "p2", "h2", "e2"
+	want.Rule, want.Policy, want.PolicyHash, want.Explanation, want.Reason = "auto", "p2", "h2", "e2", "more"
 	want.ExpiresAt, want.Duration, want.GivenAt = g.ExpiresAt.Add(time.Second), g.Duration+time.Second, at
 	if diff := cmp.Diff(want, n); diff != "" {
 		t.Errorf("at once (-want +got):\n%s", diff)

@@ -48,11 +48,11 @@ func (p *Policy) decide(ctx context.Context, r *Request, explain bool) (d Decisi
 	defer func() {
 		if recover() != nil {
 			d, findings = refusal, nil
-			d.Explanation = "The policy failed to decide, and so it refuses."
+			d.Explanation, d.TimedOut = "The policy failed to decide, and so it refuses.", true
 		}
 	}()
 	if !r.bounded() {
-		refusal.Explanation = "The request is larger than the policy can judge."
+		refusal.Explanation, refusal.TimedOut = "The request is larger than the policy can judge.", true
 		return refusal, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.deadline)

@@ -10,10 +10,11 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 )
 
-// Judge says whether a pending or live grant still stands under what is in force, with what is known now. A pending
-// request must be what would come of it if it were asked for now; approved and active grants must be what policy would
-// give at the time of the decision that they rest on, with the approvals that they have. How many grants the subject has
-// is not judged again. A pending extension of an active grant is its own question, and not asked here.
+// Judge says whether a pending or live grant still stands under what is in force, with what is known now: policy is asked
+// once more what it was asked when the grant was requested, or when it was last given, with the newest groups. So nothing
+// ends because time passes. A pending request must want the approvals that it waits for; approved and active grants must
+// have those that policy would want. How many grants the subject has is not judged again. A pending extension of an active
+// grant is its own question, and not asked here.
 func Judge(ctx context.Context, e Engine, g grant.Grant, f Facts) Verdict {
 	if g.State.Final() {
 		return Verdict{Stands: true}
@@ -45,12 +46,12 @@ func cause(ctx context.Context, e Engine, g grant.Grant, r Request) grant.Cause 
 func again(g grant.Grant, f Facts) Request {
 	r := Request{
 		Subject: g.Subject, Groups: f.Groups, Owner: g.Owner, OwnerGroups: f.OwnerGroups, Pool: g.Pool, Tags: f.Tags,
-		Reason: g.Reason, Inputs: g.Inputs, BreakGlass: g.BreakGlass, At: f.At, Duration: g.Duration,
+		Reason: g.Reason, Inputs: g.Inputs, BreakGlass: g.BreakGlass, Duration: g.Duration,
 	}
-	if g.State != grant.Active {
-		if g.StartsAt.After(f.At) {
-			r.StartsAt = g.StartsAt
-		}
+	// Nothing ends because time passes: what waits, and a window, is judged as of when it was asked for, with the beginning
+	// that it asked for; anything else as of when it was given.
+	if extended := g.GivenAt.After(g.ActivatedAt); g.State != grant.Active || !g.StartsAt.IsZero() && !extended {
+		r.At, r.StartsAt = g.RequestedAt, g.StartsAt
 		return r
 	}
 	r.At, r.Total = g.GivenAt, g.Duration
@@ -66,7 +67,7 @@ func object(g grant.Grant, d Decision) string {
 	case !d.Allowed:
 		return d.Explanation
 	case g.State == grant.Pending:
-		if !SameVote(g.Ballot(), grant.Ballot{Steps: d.Steps, Ordered: d.Ordered}) {
+		if len(d.Steps) > 0 && !SameVote(g.Ballot(), grant.Ballot{Steps: d.Steps, Ordered: d.Ordered}) {
 			return "Other approvals are needed now; ask again."
 		}
 	case !(grant.Ballot{Steps: d.Steps, Ordered: d.Ordered, Approvals: g.Approvals}).Complete():

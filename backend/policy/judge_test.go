@@ -23,7 +23,7 @@ var (
 func held(s grant.State, changes ...func(*grant.Grant)) grant.Grant {
 	g := grant.Grant{
 		ID: "g", Subject: "alice@example.com", Groups: []string{"dev"}, Pool: grant.Pool{Environment: "prod", Name: "web"}, State: s,
-		Reason: "to look", Duration: time.Hour, Steps: oneSRE,
+		Reason: "to look", Duration: time.Hour, Steps: oneSRE, RequestedAt: monday,
 	}
 	if s != grant.Pending {
 		g.Approvals = []grant.Approval{byBob}
@@ -79,7 +79,7 @@ var judgements = []struct {
 
 	{"other approvals, pending", allowing("r", "approve: {any_of: [{group: ops}]}"), held(grant.Pending), known("dev"), grant.CausePolicyChanged, otherNow},
 	{"more approvals, pending", allowing("r", "approve: {any_of: [{group: sre, count: 2}]}"), held(grant.Pending), known("dev"), grant.CausePolicyChanged, otherNow},
-	{"no approval any more, pending", allowing("r"), held(grant.Pending), known("dev"), grant.CausePolicyChanged, otherNow},
+	{"no approval any more, pending", allowing("r"), held(grant.Pending), known("dev"), "", ""},
 	{"an approval now, pending", allowing("r", bySRE), held(grant.Pending, func(g *grant.Grant) { g.Steps = nil }), known("dev"), grant.CausePolicyChanged, otherNow},
 	{"another order of one", allowing("r", "approve: {ordered: true, all_of: [{group: sre}]}"), held(grant.Pending), known("dev"), "", ""},
 	{"an order now", allowing("r", "approve: {ordered: true, all_of: [{group: sre}, {group: ops}]}"), held(grant.Pending, votesOf(false, "sre", "ops")), known("dev"), grant.CausePolicyChanged, otherNow},
@@ -106,13 +106,16 @@ var judgements = []struct {
 	// What is judged, and as of when.
 	{"hours of when it was given", limiting("r", `  hours: [{from: "10:00", to: "10:01"}]`), held(grant.Active), known("dev"), "", ""},
 	{"other hours than when it was given", limiting("r", `  hours: [{from: "10:30", to: "10:31"}]`), held(grant.Active), known("dev"), grant.CausePolicyChanged, "You must begin within these hours: every day, 10:30 to 10:31 (UTC)."},
-	{"hours of now", limiting("r", `  hours: [{from: "10:30", to: "10:31"}]`), held(grant.Approved), known("dev"), "", ""},
-	{"hours of now, pending", limiting("r", `  hours: [{from: "10:00", to: "10:01"}]`, bySRE), held(grant.Pending), known("dev"), grant.CausePolicyChanged, "You must begin within these hours: every day, 10:00 to 10:01 (UTC)."},
+	{"hours of when it was asked for", limiting("r", `  hours: [{from: "10:00", to: "10:01"}]`), held(grant.Approved), known("dev"), "", ""},
+	{"hours of when it was asked for, pending", limiting("r", `  hours: [{from: "10:00", to: "10:01"}]`, bySRE), held(grant.Pending), known("dev"), "", ""},
+	{"hours of now, pending", limiting("r", `  hours: [{from: "10:30", to: "10:31"}]`, bySRE), held(grant.Pending), known("dev"), grant.CausePolicyChanged, "You must begin within these hours: every day, 10:30 to 10:31 (UTC)."},
+	{"a day ahead when it was asked for", allowing("r", `when: [{condition: 'request.start - now >= duration("24h")', message: m}]`), held(grant.Approved, window(monday.Add(24*time.Hour))), known("dev"), "", ""},
+	{"a day ahead, and open by now", allowing("r", `when: [{condition: 'request.start - now >= duration("24h")', message: m}]`), held(grant.Active, window(monday.Add(24*time.Hour))), known("dev"), "", ""},
 	{"hours of the window", limiting("r", `  hours: [{from: "11:00", to: "11:01"}]`), held(grant.Approved, window(monday.Add(time.Hour))), known("dev"), "", ""},
-	{"a window that has begun", limiting("r", `  hours: [{from: "10:30", to: "10:31"}]`), held(grant.Approved, window(monday)), known("dev"), "", ""},
+	{"a window that has begun", limiting("r", `  hours: [{from: "10:00", to: "10:01"}]`), held(grant.Approved, window(monday)), known("dev"), "", ""},
 	{"a window of an active grant is past", limiting("r", `  hours: [{from: "10:00", to: "10:01"}]`), held(grant.Active, window(monday.Add(48*time.Hour))), known("dev"), "", ""},
 	{"now, of an active grant", allowing("r", `when: [{condition: 'now == timestamp("2026-03-02T10:00:00Z")', message: m}]`), held(grant.Active), known("dev"), "", ""},
-	{"now, of a pending one", allowing("r", `when: [{condition: 'now == timestamp("2026-03-02T10:30:00Z")', message: m}]`, bySRE), held(grant.Pending), known("dev"), "", ""},
+	{"now, of a pending one", allowing("r", `when: [{condition: 'now == timestamp("2026-03-02T10:00:00Z")', message: m}]`, bySRE), held(grant.Pending), known("dev"), "", ""},
 	{"what is left of the last decision", allowing("r", `when: [{condition: 'request.duration == duration("45m") && request.total == duration("2h") && request.extension', message: m}]`), held(grant.Active, func(g *grant.Grant) {
 		g.Duration, g.GivenAt, g.ExpiresAt = 2*time.Hour, monday.Add(75*time.Minute), monday.Add(2*time.Hour+500*time.Millisecond)
 	}), known("dev"), "", ""},
@@ -215,12 +218,12 @@ func TestAGrantIsAskedForAgain(t *testing.T) {
 	facts := policy.Facts{Groups: []string{"new"}, OwnerGroups: []string{"theirs"}, Tags: []string{"pci"}, At: now}
 	base := policy.Request{
 		Subject: "agent:a", Groups: []string{"new"}, Owner: "carol@example.com", OwnerGroups: []string{"theirs"},
-		Pool: grant.Pool{Environment: "prod", Name: "web"}, Tags: []string{"pci"}, Duration: time.Hour, At: now,
+		Pool: grant.Pool{Environment: "prod", Name: "web"}, Tags: []string{"pci"}, Duration: time.Hour, At: monday,
 		Reason: "why", Inputs: map[string]string{"a": "x"}, BreakGlass: true,
 	}
-	later, active := base, base
-	later.StartsAt = monday.Add(time.Hour)
-	active.At, active.Total = monday, time.Hour
+	later, soon, far, active := base, base, base, base
+	later.StartsAt, soon.StartsAt, far.StartsAt = monday.Add(time.Hour), now, monday.Add(99*time.Hour)
+	active.Total = time.Hour
 	for name, c := range map[string]struct {
 		grant grant.Grant
 		want  policy.Request
@@ -228,9 +231,9 @@ func TestAGrantIsAskedForAgain(t *testing.T) {
 		"pending":           {held(grant.Pending, full), base},
 		"approved":          {held(grant.Approved, full), base},
 		"a window to come":  {held(grant.Approved, full, window(monday.Add(time.Hour))), later},
-		"a window at once":  {held(grant.Approved, full, window(now)), base},
+		"a window at once":  {held(grant.Approved, full, window(now)), soon},
 		"active":            {held(grant.Active, full), active},
-		"an active window":  {held(grant.Active, full, window(monday.Add(99*time.Hour))), active},
+		"an active window":  {held(grant.Active, full, window(monday.Add(99*time.Hour))), far},
 		"pending in window": {held(grant.Pending, full, window(monday.Add(time.Hour))), later},
 	} {
 		e := &engine{answers: []policy.Decision{{Explanation: "no"}, {Allowed: true}}}

@@ -62,8 +62,8 @@ type Decision struct {
 	ReviewWithin time.Duration
 	// MayBreakGlass says that the requester could ask for this pool in an emergency.
 	MayBreakGlass bool
-	// TimedOut: it is refused because it could not be decided in time, or no policy is in force; the same question may be
-	// answered later.
+	// TimedOut: it is refused because it could not be decided: there was no time, no policy is in force, or what was asked
+	// is beyond all bounds. It says nothing about grants that are open.
 	TimedOut bool
 }
 

@@ -25,6 +25,10 @@ func (a alarm) Deliver(_ context.Context, entry store.Entry) error {
 		a.scope.Counter("break_glass").Inc(1)
 		a.log.Warn("access was taken in an emergency, past the approvals", a.about(entry, zap.String("pool", e.Grant.Pool.String()),
 			zap.String("grant", e.Grant.ID), zap.Strings("notify", e.Grant.Notify), zap.Time("review_due", e.Grant.Review.DueAt))...)
+	case e.Verb == grant.LoadPolicy:
+		a.scope.Counter("policy").Inc(1)
+		a.log.Warn("another policy is in force", zap.Int64("revision", entry.Revision), zap.String("policy", e.Grant.Policy),
+			zap.String("hash", e.Grant.PolicyHash), zap.Time("at", e.At))
 	case e.Verb == grant.PutLock:
 		a.scope.Counter("lock").Inc(1)
 		a.log.Warn("a lock was put", a.about(entry, lockFields(e.Lock)...)...)

@@ -26,6 +26,7 @@ func TestEmergenciesAndLocksAreLoud(t *testing.T) {
 		"its end":           {grant.Event{Verb: grant.Expire, Grant: emergency}, ""},
 		"an ordinary grant": {grant.Event{Verb: grant.Request, Grant: g}, ""},
 		"a lock":            {grant.Event{Verb: grant.PutLock, Lock: lock}, "lock+"},
+		"another policy":    {grant.Event{Verb: grant.LoadPolicy, Grant: grant.Grant{Policy: "acme"}}, "policy+"},
 		"its lifting":       {grant.Event{Verb: grant.LiftLock, Lock: lock}, "unlock+"},
 	} {
 		t.Run(name, func(t *testing.T) {

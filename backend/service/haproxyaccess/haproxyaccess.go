@@ -167,6 +167,9 @@ func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Sco
 	if err != nil {
 		return nil, err
 	}
+	if err := use.PolicyInForce(ctx); err != nil {
+		return nil, fmt.Errorf("record which policy is in force: %w", err)
+	}
 	if p.authn != nil {
 		p.authn.OnLogin(seen(directory, observer))
 	}

@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
@@ -36,9 +38,10 @@ type policyFiles struct {
 	mu     sync.Mutex
 	status access.PolicyStatus
 
-	loaded [32]byte // digest of the files that are in force
-	seen   [32]byte // of the last look
-	failed [32]byte // of the last state that was refused, so that it is refused aloud once
+	loaded [32]byte        // digest of the files that are in force
+	rules  map[string]bool // the names of the documents in force that have rules
+	seen   [32]byte        // of the last look
+	failed [32]byte        // of the last state that was refused, so that it is refused aloud once
 }
 
 // readFiles reads all files of the policy, sorted by name.
@@ -71,7 +74,10 @@ func readFiles(globs []string) (files map[string][]byte, digest [32]byte, err er
 
 // readFile refuses what anybody on the machine could write: whoever writes the policy gives the access.
 func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
+	if err := checkFolder(filepath.Dir(name)); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not keep us waiting
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +101,18 @@ func readFile(name string) ([]byte, error) {
 	return raw, nil
 }
 
+// checkFolder refuses a folder in which anybody could put a file.
+func checkFolder(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o002 != 0 {
+		return fmt.Errorf("%s: anybody may put files into this folder: chmod o-w it", dir)
+	}
+	return nil
+}
+
 func sortedNames(files map[string][]byte) []string {
 	names := make([]string, 0, len(files))
 	for name := range files {
@@ -104,9 +122,11 @@ func sortedNames(files map[string][]byte) []string {
 	return names
 }
 
-func compileFiles(files map[string][]byte) (*policy.Policy, error) {
+// compileFiles also answers the names of the documents that have rules.
+func compileFiles(files map[string][]byte) (compiled *policy.Policy, withRules map[string]bool, err error) {
 	var docs []*policy.Document
 	var errs []error
+	named := map[string]string{} // files to documents
 	for _, name := range sortedNames(files) {
 		doc, err := policy.Parse(name, files[name])
 		if err != nil {
@@ -114,30 +134,88 @@ func compileFiles(files map[string][]byte) (*policy.Policy, error) {
 			continue
 		}
 		docs = append(docs, doc)
+		named[name] = doc.Name
 	}
 	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+		return nil, nil, errors.Join(errs...)
 	}
-	return policy.Compile(docs...)
+	if compiled, err = policy.Compile(docs...); err != nil {
+		return nil, nil, err
+	}
+	withRules = map[string]bool{}
+	for _, r := range compiled.Rules() {
+		withRules[named[r.File[:strings.LastIndexByte(r.File, ':')]]] = true
+	}
+	return compiled, withRules, nil
+}
+
+// checkKept refuses a state of the files in which a document is gone that has rules in force: a checkout that stopped half
+// way looks just like it, and the document may be one that denies. To take one away, leave it without rules first.
+func (p *policyFiles) checkKept(files map[string][]byte) error {
+	there := map[string]bool{}
+	for name, text := range files {
+		if doc, err := policy.Parse(name, text); err == nil {
+			there[doc.Name] = true
+		}
+	}
+	var gone []string
+	for name := range p.rules {
+		if !there[name] {
+			gone = append(gone, name)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	slices.Sort(gone)
+	return fmt.Errorf("the document %s is gone, whose rules are in force: to take it away, first leave it with \"rules: []\"",
+		strings.Join(gone, ", "))
 }
 
 // newPolicyFiles loads the policy, which must be in order: a gateway does not start with none.
 func newPolicyFiles(globs []string, o *observer, now func() time.Time) (*policyFiles, error) {
 	p := &policyFiles{globs: globs, current: &policy.Current{}, observer: o, now: now}
-	files, digest, err := readFiles(globs)
+	files, digest, err := settledFiles(globs)
 	if err != nil {
 		return nil, fmt.Errorf("policy.files: %w", err)
 	}
-	compiled, err := compileFiles(files)
+	compiled, rules, err := compileFiles(files)
 	if err != nil {
 		return nil, fmt.Errorf("policy.files: %w", err)
 	}
-	p.inForce(compiled, files, digest)
+	p.inForce(compiled, rules, files, digest)
 	return p, nil
 }
 
-func (p *policyFiles) inForce(compiled *policy.Policy, files map[string][]byte, digest [32]byte) {
+// Two looks at the start, so far apart, must find the same files; within so many of them.
+const (
+	settleTime  = 200 * time.Millisecond
+	settleLooks = 25
+)
+
+// settledFiles reads files that are at rest.
+func settledFiles(globs []string) (map[string][]byte, [32]byte, error) {
+	_, before, err := readFiles(globs)
+	for range settleLooks {
+		if err != nil {
+			break
+		}
+		time.Sleep(settleTime)
+		files, digest, again := readFiles(globs)
+		if again == nil && digest == before {
+			return files, digest, nil
+		}
+		before, err = digest, again
+	}
+	if err == nil {
+		err = errors.New("the files are being written")
+	}
+	return nil, [32]byte{}, err
+}
+
+func (p *policyFiles) inForce(compiled *policy.Policy, rules map[string]bool, files map[string][]byte, digest [32]byte) {
 	p.current.Set(compiled)
+	p.rules = rules
 	p.loaded, p.seen, p.failed = digest, digest, [32]byte{}
 	name, hash := compiled.Version()
 	p.mu.Lock()
@@ -174,12 +252,15 @@ func (p *policyFiles) look() bool {
 	case !settled || digest == p.failed:
 		return false
 	}
-	compiled, err := compileFiles(files)
+	compiled, rules, err := compileFiles(files)
+	if err == nil {
+		err = p.checkKept(files)
+	}
 	if err != nil {
 		p.refuse(digest, err)
 		return false
 	}
-	p.inForce(compiled, files, digest)
+	p.inForce(compiled, rules, files, digest)
 	p.observer.policyLoaded(p.Status())
 	return true
 }
@@ -207,20 +288,22 @@ func (p *policyFiles) accept() {
 	p.status.Error, p.status.ErrorAt = "", time.Time{}
 }
 
-// follow is the pass of the loop that looks at the files again and again, records which policy is in force, and has the
-// grants judged by it.
+// follow is the pass of the loop that looks at the files again and again, records which policy is in force, and then has
+// the grants judged by it: a gateway judges only by the policy that the log names last.
 func (p *policyFiles) follow(use *access.Service) func(context.Context) error {
-	recorded := false
+	recorded := true // at the start, by New
 	return func(ctx context.Context) error {
 		if p.look() {
 			recorded = false
-			use.Poke()
 		}
 		if recorded {
 			return nil
 		}
-		err := use.PolicyInForce(ctx)
-		recorded = err == nil
-		return err
+		if err := use.PolicyInForce(ctx); err != nil {
+			return err
+		}
+		recorded = true
+		use.Poke()
+		return nil
 	}
 }
