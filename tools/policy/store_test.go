@@ -164,7 +164,7 @@ func TestAGrantIsJudgedByTheGroupsOfTheLastLogin(t *testing.T) {
 	g := newGateway(t)
 	g.give(t, "g-cards", "alice@example.com", "cards")
 	login := store.Login{Subject: "alice@example.com", Groups: []string{"sales"}, At: noon.Add(time.Minute)}
-	if err := g.db.RememberLogin(t.Context(), login); err != nil {
+	if err := g.db.RememberLogin(t.Context(), login, login.At); err != nil {
 		t.Fatal(err)
 	}
 	wants(t, impact(t, "-c", g.config, g.old, g.new), "1 grant judged, 0 would end", "1 grant does not stand under the old policy either")
@@ -176,7 +176,7 @@ func TestAGrantIsJudgedByTheGroupsOfTheLastLogin(t *testing.T) {
 func TestALoginOfTheSameMomentCounts(t *testing.T) {
 	g := newGateway(t)
 	g.give(t, "g-cards", "alice@example.com", "cards")
-	if err := g.db.RememberLogin(t.Context(), store.Login{Subject: "alice@example.com", Groups: []string{"sales"}, At: noon}); err != nil {
+	if err := g.db.RememberLogin(t.Context(), store.Login{Subject: "alice@example.com", Groups: []string{"sales"}, At: noon}, noon); err != nil {
 		t.Fatal(err)
 	}
 	wants(t, impact(t, "-c", g.config, g.old, g.new), "1 grant judged, 0 would end")
@@ -231,7 +231,7 @@ func TestAnOlderLoginDoesNotCount(t *testing.T) {
 	g := newGateway(t)
 	g.give(t, "g-cards", "alice@example.com", "cards")
 	login := store.Login{Subject: "alice@example.com", Groups: []string{"sales"}, At: noon.Add(-time.Minute)}
-	if err := g.db.RememberLogin(t.Context(), login); err != nil {
+	if err := g.db.RememberLogin(t.Context(), login, login.At); err != nil {
 		t.Fatal(err)
 	}
 	wants(t, impact(t, "-c", g.config, g.old, g.new), "1 grant judged, 1 would end")

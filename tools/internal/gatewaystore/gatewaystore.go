@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	postgresv1 "github.com/lyft/clutch/backend/api/config/service/db/postgres/v1"
 
@@ -87,10 +88,10 @@ type reading struct{ inPostgres }
 
 var errReading = errors.New("the store was opened for reading only")
 
-func (reading) Commit(context.Context, store.Change) (int64, error) { return 0, errReading }
-func (reading) RememberLogin(context.Context, store.Login) error    { return errReading }
-func (reading) AddKey(context.Context, store.Key) error             { return errReading }
-func (reading) SetKeyState(_ context.Context, _, _, _ string) error { return errReading }
+func (reading) Commit(context.Context, store.Change) (int64, error)         { return 0, errReading }
+func (reading) RememberLogin(context.Context, store.Login, time.Time) error { return errReading }
+func (reading) AddKey(context.Context, store.Key) error                     { return errReading }
+func (reading) SetKeyState(_ context.Context, _, _, _ string) error         { return errReading }
 
 // DSN is the connection string of the database that clutch.service.db.postgres names. It may hold a password.
 func DSN(config gatewayconfig.Config) (string, error) {
