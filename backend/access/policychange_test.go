@@ -12,12 +12,12 @@ import (
 // somebody else's yes.
 func TestI12PolicyIsAskedAgainBeforeAGrantOpens(t *testing.T) {
 	for name, rule := range map[string]string{
-		"another group may ask":  `who: {groups: [other]}, limits: {max_duration: 1h}, approve: {all_of: [{group: sre}]}`,
-		"shorter":                `who: {groups: [eng]}, limits: {max_duration: 1m}, approve: {all_of: [{group: sre}]}`,
-		"others must approve":    `who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {all_of: [{group: security}]}`,
-		"one more must approve":  `who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {all_of: [{group: sre, count: 2}]}`,
-		"in an order":            `who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {ordered: true, all_of: [{group: sre}, {group: sre}]}`,
-		"it is denied":           `effect: deny, description: A freeze`,
+		"another group may ask": `who: {groups: [other]}, limits: {max_duration: 1h}, approve: {all_of: [{group: sre}]}`,
+		"shorter":               `who: {groups: [eng]}, limits: {max_duration: 1m}, approve: {all_of: [{group: sre}]}`,
+		"others must approve":   `who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {all_of: [{group: security}]}`,
+		"one more must approve": `who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {all_of: [{group: sre, count: 2}]}`,
+		"in an order":           `who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {ordered: true, all_of: [{group: sre}, {group: sre}]}`,
+		"it is denied":          `effect: deny, description: A freeze`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

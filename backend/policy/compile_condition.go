@@ -2,9 +2,12 @@ package policy
 
 import (
 	"fmt"
+	"math"
+	"regexp/syntax"
 	"strings"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/cost"
 )
 
@@ -78,9 +81,44 @@ func oneLine(s string) string { return shorten(strings.Join(strings.Fields(s), "
 // sizes tells CEL's estimator how large the facts are at most. What it does not know is unbounded, and so too dear.
 type sizes struct{}
 
-// EstimateCallCost implements cost.Estimator: CEL's own costs are used.
-func (sizes) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
-	return nil
+// EstimateCallCost implements cost.Estimator. CEL's own costs are used but for regular expressions: it goes by the length
+// of the pattern, and a short one may have hundreds of instructions, each of which may have to be tried at each character.
+func (s sizes) EstimateCallCost(function, _ string, target *cost.AstNode, args []cost.AstNode) *cost.CallEstimate {
+	if function != "matches" {
+		return nil
+	}
+	if target != nil {
+		args = append([]cost.AstNode{*target}, args...)
+	}
+	if len(args) != 2 || args[1].Expr().Kind() != ast.LiteralKind {
+		return nil // vet refuses it
+	}
+	pattern, ok := args[1].Expr().AsLiteral().Value().(string)
+	text := s.EstimateSize(args[0])
+	if !ok || text == nil {
+		return nil
+	}
+	most := (text.Max + 1) * instructions(pattern)
+	if most < text.Max { // wrapped round
+		most = math.MaxUint64
+	}
+	return &cost.CallEstimate{CostEstimate: cost.CostEstimate{Max: most/perInstruction + 1}}
+}
+
+// perInstruction is how many instructions of a regular expression are tried in the time of one of CEL's units.
+const perInstruction = 5
+
+// instructions is the size of the program that a pattern becomes.
+func instructions(pattern string) uint64 {
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return maxPattern // it does not compile either
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return maxPattern
+	}
+	return uint64(len(program.Inst))
 }
 
 // EstimateSize implements cost.Estimator.

@@ -157,6 +157,7 @@ var refused = []struct {
 	{"three loops", `subject.groups.all(a, subject.groups.all(b, subject.groups.all(c, a + b != c)))`, "26: condition: it may cost "},
 	{"ten loops", loops(10), "26: condition: it may cost more units than can be counted for the largest request, and at most 2000000 are allowed"},
 	{"forty loops", loops(40), "26: condition: it may cost more units than can be counted for the largest request, and at most 2000000 are allowed"},
+	{"expressions in loops", `[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].exists(i, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].exists(j, (request.reason + "a").matches("(a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?)*b") && i < j))`, "condition: it may cost "},
 	{"a text that doubles", doubling(28), "26: condition: it may cost "},
 	{"a list that doubles", `subject.groups.map(a, subject.groups.map(b, subject.groups)).size() > 1 && subject.groups.exists(a, subject.groups.exists(b, a == b))`, "26: condition: it may cost "},
 	{"a pattern of patterns", `request.reason.matches("((a{100}){100}){100}")`, "49: condition: invalid matches argument"},

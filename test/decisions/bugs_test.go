@@ -108,10 +108,10 @@ var bugs = []bug{
 		{fileVote, "if !a.Actor.IsPerson() || a.Actor == g.Subject || a.Actor == g.Owner {\n		return fmt.Errorf(\"%w: somebody else", "if !a.Actor.IsPerson() {\n		return fmt.Errorf(\"%w: somebody else"},
 	}},
 	{name: "groups of yesterday approve", edits: []edit{
-		{"backend/access/caller.go", "> s.GroupsMaxAge {", "> 100*s.GroupsMaxAge {"},
+		{"backend/access/caller.go", "age > s.GroupsMaxAge ||", "age > 100*s.GroupsMaxAge ||"},
 	}},
 	{name: "an old token brings lost groups back", edits: []edit{
-		{"backend/access/directory.go", "if err == nil && !at.After(known.At) {", "if err == nil && at.Equal(known.At) {"},
+		{"backend/access/directory.go", "if err == nil && !at.After(known.At) && ", "if err == nil && at.Equal(known.At) && "},
 	}},
 	{name: "policy is not asked again before it opens", edits: []edit{
 		{fileDecide, "d := s.Policy.Evaluate(ctx, r)", "_, d := r, policy.Decision{Allowed: true, Steps: g.Ballot().Steps, Ordered: g.Ballot().Ordered}"},
@@ -156,5 +156,17 @@ var bugs = []bug{
 	}},
 	{name: "anybody who sees a grant ends it", edits: []edit{
 		{"backend/access/revoke.go", "case mayDecide(c, g), mayReview(c, g),", "case s.maySee(c, g), mayReview(c, g),"},
+	}},
+	{name: "an approval of somebody who has left since", edits: []edit{
+		{fileDecide, "case known && m.At.After(a.At) && ", "case false && known && m.At.After(a.At) && "},
+	}},
+	{name: "somebody who is locked decides", edits: []edit{
+		{"backend/access/lock.go", "if l.Subject != \"\" && l.Covers(who, \"\", p) {", "if false && l.Covers(who, \"\", p) {"},
+	}},
+	{name: "what waits ends because time passes", edits: []edit{
+		{"backend/policy/judge.go", "r.At, r.StartsAt = g.RequestedAt, g.StartsAt", "r.At, r.StartsAt = f.At, g.StartsAt"},
+	}},
+	{name: "an extension is judged by the words of the request", edits: []edit{
+		{"backend/grant/extend.go", "g.Reason = e.Reason", "_ = e.Reason"},
 	}},
 }

@@ -144,7 +144,7 @@ func changed(t *rapid.T, rules []oracle.Rule) []oracle.Rule {
 		return slices.Delete(rules, i, i+1)
 	case kind == 2:
 		rules = append(rules, drawRule(t, fmt.Sprintf("n%d", below(t, "name", 100))))
-	case kind == 3 && len(r.Steps) > 0 && !faultVoteOrder: // the same, written another way round
+	case kind == 3 && len(r.Steps) > 0: // the same, written another way round
 		r.Steps = slices.Clone(r.Steps)
 		slices.Reverse(r.Steps)
 	case kind == 4 && !r.Deny:

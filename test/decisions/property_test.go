@@ -120,7 +120,8 @@ func (r *run) do(who, key string, l login, c call) {
 	if got := codeOf(err); got != code {
 		r.Fatalf("identify %s: %s, the model says %s", who, got, code)
 	}
-	if old, had := known[who]; code == oracle.OK && had && !slices.Equal(old.Groups, r.model.Logins[who].Groups) {
+	old, had := known[who]
+	if l, has := r.model.Logins[who]; has != had || !slices.Equal(old.Groups, l.Groups) {
 		r.moved++
 	}
 	if code != oracle.OK {
@@ -191,17 +192,18 @@ func (r *run) compare() {
 	}
 }
 
-// undisturbed: while policy, groups and pools stay as they were when access was given, the judge does not end it.
+// undisturbed: while policy, groups and pools stay as they were when access was asked for or given, the judge does not end
+// it.
 func (r *run) undisturbed(e grant.Event) {
 	r.Helper()
 	id := e.Grant.ID
 	judged := e.Grant.Cause == grant.CauseGroupLost || e.Grant.Cause == grant.CausePolicyChanged
-	given := e.From == grant.Active || e.From == grant.Approved && !faultWindowNow
 	switch {
-	case e.Verb == grant.Complete, e.Verb == grant.Activate, e.Verb == grant.Extend:
+	case e.Verb == grant.Request, e.Verb == grant.Complete, e.Verb == grant.Extend:
 		r.basis[id] = r.moved
-	case given && judged && r.basis[id] == r.moved:
-		r.Fatalf("%s was ended for %s, and nothing has changed since it was given: %s\npolicy:\n%s", id, e.Grant.Cause, e.Grant.Comment, r.document)
+	case judged && r.basis[id] == r.moved:
+		r.Fatalf("%s was ended for %s, and nothing has changed since it was asked for or given: %s\npolicy:\n%s",
+			id, e.Grant.Cause, e.Grant.Comment, r.document)
 	}
 }
 

@@ -235,8 +235,8 @@ func (r *run) extend() {
 		Grant: g.ID, By: pick(r.T, "by", 5*time.Minute, 15*time.Minute, time.Hour, 3*time.Hour),
 		Reason: r.reason(), Inputs: r.inputs(),
 	}
-	if faultExtensionReason {
-		m.Reason, m.Inputs = g.Reason, g.Inputs
+	if faultExtensionInputs && m.Inputs == nil {
+		m.Inputs = g.Inputs
 	}
 	if faultExtensionAtOnce {
 		r.pass(time.Millisecond)

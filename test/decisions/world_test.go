@@ -106,9 +106,18 @@ type gateway struct {
 	replicas []*access.Service
 }
 
+// memory is a file system without a disk, where there is one: that what was written outlives a crash is tested elsewhere, and
+// waiting for disks is most of the time of these tests.
+var memory = func() string {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
+}()
+
 // newGateway makes one with an empty store. close must be called.
 func newGateway(ctx context.Context, now time.Time, agents map[string]oracle.Agent, replicas int) (*gateway, error) {
-	dir, err := os.MkdirTemp("", "decisions")
+	dir, err := os.MkdirTemp(memory, "decisions")
 	if err != nil {
 		return nil, err
 	}

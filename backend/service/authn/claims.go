@@ -85,6 +85,11 @@ func personOf(raw map[string]json.RawMessage) (grant.Subject, error) {
 func groupsOf(raw map[string]json.RawMessage, claim string) ([]string, error) {
 	value, ok := raw[claim]
 	if !ok {
+		// A provider that has too many groups to list names in their place where they can be asked for. That is not "no group".
+		var elsewhere map[string]json.RawMessage
+		if err := json.Unmarshal(raw["_claim_names"], &elsewhere); err == nil && elsewhere[claim] != nil {
+			return nil, fmt.Errorf("%w: the claim %s is not in the ID token but elsewhere: have the provider list fewer groups", errLoginRefused, claim)
+		}
 		return nil, nil
 	}
 	// Pointers, since a plain string would read null as the empty text.

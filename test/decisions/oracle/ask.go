@@ -35,10 +35,7 @@ func (w *World) Request(c Caller, ask Ask, k, id string) (Code, string) {
 		return Conflict, ""
 	}
 	a := w.Ask(c, ask)
-	if a.Allowed && a.BreakGlass && !w.fresh(c) {
-		return Forbidden, ""
-	}
-	if !a.Allowed || w.locked(c.Name, c.Owner, ask.Place) {
+	if !a.Allowed || a.BreakGlass && !w.fresh(c) || w.locked(c.Name, c.Owner, ask.Place) {
 		w.Refusals++
 		return Forbidden, ""
 	}
@@ -181,15 +178,19 @@ func (w *World) furtherQuestion(g *Grant, by time.Duration, reason string, input
 		left += time.Second
 	}
 	q.Extension, q.Duration, q.Total, q.Reason, q.Inputs = true, left+by, g.Duration+by, reason, inputs
-	q.Starts = time.Time{}
+	q.Starts, q.Now = time.Time{}, w.Now
 	return q
 }
 
-// question is what a grant asks of policy, with what is known now.
+// question is what a grant asks of policy, with what is known now. A window is asked for once: what it may be does not
+// change while people decide.
 func (w *World) question(g *Grant) Question {
 	q := Question{
 		Subject: g.Subject, Owner: g.Owner, Place: g.Place, Tags: w.Tags[g.Place], Duration: g.Duration, Starts: g.Starts, Now: w.Now,
 		Reason: g.Reason, Inputs: g.Inputs, BreakGlass: g.BreakGlass, Open: w.held(g.Subject, g.ID),
+	}
+	if !g.Starts.IsZero() {
+		q.Now = g.Requested
 	}
 	q.Groups, q.OwnerGroups = w.newest(g)
 	return q
@@ -197,7 +198,7 @@ func (w *World) question(g *Grant) Question {
 
 func (w *World) lengthen(g *Grant, x *Extension) {
 	g.Expires, g.Duration, g.Given = g.Expires.Add(x.By), g.Duration+x.By, millisecond(w.Now)
-	g.Rule = x.Rule
+	g.Rule, g.Reason = x.Rule, x.Reason
 	if x.Inputs != nil {
 		g.Inputs = x.Inputs
 	}

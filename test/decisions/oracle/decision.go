@@ -19,13 +19,11 @@ func (w *World) Approve(c Caller, s Say, k string) (Code, string) {
 			return Forbidden
 		}
 		steps, ordered, yes := g.vote()
-		switch {
-		case !Helps(steps, ordered, yes, c.Groups),
-			slices.ContainsFunc(yes, func(a Approval) bool { return a.By == c.Name }),
-			!w.inTime(g):
+		if !Helps(steps, ordered, yes, c.Groups) {
 			return Conflict
 		}
-		a := Approval{By: c.Name}
+		already := slices.ContainsFunc(yes, func(a Approval) bool { return a.By == c.Name })
+		a := Approval{By: c.Name, At: millisecond(w.Now)}
 		for _, group := range Named(steps) {
 			if slices.Contains(c.Groups, group) {
 				a.Groups = append(a.Groups, group)
@@ -33,13 +31,24 @@ func (w *World) Approve(c Caller, s Say, k string) (Code, string) {
 		}
 		yes = append(slices.Clone(yes), a)
 		last := Met(steps, ordered, yes)
-		if last && !w.stillGiven(g) {
-			return Conflict
+		rule := ""
+		if last {
+			answer, code := w.stillGiven(g)
+			if code != OK {
+				return code
+			}
+			rule = answer.Rule
 		}
-		if w.locked(g.Subject, g.Owner, g.Place) {
+		switch {
+		case already, !w.inTime(g):
+			return Conflict
+		case w.locked(g.Subject, g.Owner, g.Place):
 			return Forbidden
 		}
 		w.count(g, yes, last)
+		if last {
+			g.Rule = rule
+		}
 		return OK
 	})
 }
@@ -61,21 +70,34 @@ func (w *World) count(g *Grant, yes []Approval, last bool) {
 	g.Version++
 }
 
-// stillGiven: the pool is still there, and has room; policy would let the same people give the same now.
-func (w *World) stillGiven(g *Grant) bool {
+// stillGiven: the pool is still there, and has room; those who said yes before still could; policy would let the same
+// people give the same now, or nobody's yes is needed any more.
+func (w *World) stillGiven(g *Grant) (Answer, Code) {
 	if g.State == "pending" && !w.room(g.Subject, g.Place) {
-		return false
+		return Answer{}, Conflict
 	}
 	if _, exists := w.Tags[g.Place]; !exists {
-		return false
+		return Answer{}, Conflict
 	}
-	steps, ordered, _ := g.vote()
+	steps, ordered, yes := g.vote()
+	for _, a := range yes {
+		lost := func(group string) bool { return !slices.Contains(w.Logins[a.By].Groups, group) }
+		switch {
+		case w.Logins[a.By].At.After(a.At) && slices.ContainsFunc(a.Groups, lost):
+			return Answer{}, Conflict
+		case w.barred(a.By, g.Place):
+			return Answer{}, Forbidden
+		}
+	}
 	q := w.question(g)
 	if g.State == "active" {
 		q = w.furtherQuestion(g, g.Extension.By, g.Extension.Reason, g.Extension.Inputs)
 	}
 	a := Decide(w.Rules, q)
-	return a.Allowed && demand(a.Steps, a.Ordered) == demand(steps, ordered)
+	if !a.Allowed || len(a.Steps) > 0 && demand(a.Steps, a.Ordered) != demand(steps, ordered) {
+		return Answer{}, Conflict
+	}
+	return a, OK
 }
 
 // demand is a text that two votes share which ask for the same: the order of groups and quorums says nothing, and that of
@@ -135,7 +157,11 @@ func (w *World) decide(c Caller, s Say, method, k string, do func(*Grant) Code) 
 		return NotFound, ""
 	case c.Name == g.Subject, c.Name == g.Owner, c.Owner == g.Subject, !g.named(c):
 		return Forbidden, ""
-	case !g.waits(), s.Version != g.Version:
+	case !g.waits():
+		return Conflict, ""
+	case w.barred(c.Name, g.Place):
+		return Forbidden, ""
+	case s.Version != g.Version:
 		return Conflict, ""
 	}
 	if code := do(g); code != OK {
@@ -177,7 +203,7 @@ func (w *World) Review(c Caller, s Say, k string) (Code, string) {
 	switch {
 	case g == nil || !w.sees(c, g):
 		return NotFound, ""
-	case !w.fresh(c):
+	case !w.fresh(c), w.barred(c.Name, g.Place):
 		return Forbidden, ""
 	case s.Version != g.Version, g.State != "active" && g.State != "expired" && g.State != "revoked":
 		return Conflict, ""

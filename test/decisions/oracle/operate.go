@@ -31,7 +31,7 @@ func (w *World) RevokeAll(c Caller, b Bulk, k string) (code Code, open map[strin
 		w.keep(c, "revoke all", k, body, "")
 	}
 	fits := func(g *Grant) bool {
-		return (b.Subject == "" || b.Subject == g.Subject) && (b.Environment == "" || b.Environment == g.Place.Environment) &&
+		return (b.Subject == "" || b.Subject == g.Subject || b.Subject == g.Owner) && (b.Environment == "" || b.Environment == g.Place.Environment) &&
 			(b.Pool == "" || b.Pool == g.Place.Pool) && (b.Rule == "" || b.Rule == g.Rule) &&
 			(len(b.States) == 0 || slices.Contains(b.States, g.State))
 	}
@@ -68,6 +68,8 @@ func (w *World) Lock(c Caller, ask LockAsk, k, id string) (code Code, open map[s
 		return Forbidden, nil
 	case ask.Reason == "", nothing != ask.Everything:
 		return Invalid, nil
+	case !w.exists(ask.Environment, ask.Pool):
+		return NotFound, nil
 	}
 	body := fmt.Sprintf("%+v", ask)
 	ref, found, code := w.use(c, "lock", k, body)
@@ -88,6 +90,19 @@ func (w *World) Lock(c Caller, ask LockAsk, k, id string) (code Code, open map[s
 	return OK, w.endAll(covered, "lock", l.By, ask.DryRun)
 }
 
+// exists: there is such an environment, or pool, in the configuration.
+func (w *World) exists(environment, pool string) bool {
+	if environment == "" {
+		return true
+	}
+	for p := range w.Tags {
+		if p.Environment == environment && (pool == "" || p.Pool == pool) {
+			return true
+		}
+	}
+	return false
+}
+
 func (w *World) lock(id string) *Lock {
 	for _, l := range w.Locks {
 		if l.ID == id {
@@ -102,7 +117,7 @@ func (w *World) Unlock(c Caller, id, reason, k string) Code {
 	body := id + reason
 	l := w.lock(id)
 	switch {
-	case !w.operator(c):
+	case !w.operator(c), !w.fresh(c):
 		return Forbidden
 	case reason == "":
 		return Invalid
@@ -120,15 +135,19 @@ func (w *World) Unlock(c Caller, id, reason, k string) Code {
 	return OK
 }
 
-// Sweep does what time does.
-func (w *World) Sweep() {
+// Sweep does what time does. It answers whether there is something that it could not judge.
+func (w *World) Sweep() (unjudged bool) {
 	for _, g := range w.Grants {
-		w.tick(g)
+		if !w.tick(g) {
+			unjudged = true
+		}
 	}
+	return unjudged
 }
 
-// tick does what is due for one grant. What opens by the clock is judged once more before it does.
-func (w *World) tick(g *Grant) {
+// tick does what is due for one grant; false if it cannot be judged. What opens by the clock is judged once more before it
+// does.
+func (w *World) tick(g *Grant) bool {
 	switch now := w.Now; {
 	case !g.open():
 	case g.State == "active" && g.over(now):
@@ -140,36 +159,44 @@ func (w *World) tick(g *Grant) {
 	case g.over(now):
 		g.end("lapsed", "", "", now)
 	case g.State == "approved" && !now.Before(g.Starts):
+		if !w.known(g) {
+			return false
+		}
 		if cause := w.judge(g); cause != "" {
 			g.end("revoked", cause, "", now)
 		} else {
 			w.activate(g)
 		}
 	}
+	return true
 }
 
-// Judge ends what does not stand any more.
-func (w *World) Judge() {
+// Judge ends what does not stand any more. It answers whether there is something that it could not judge.
+func (w *World) Judge() (unjudged bool) {
 	for _, g := range w.Grants {
-		if !g.open() {
-			continue
-		}
-		if cause := w.judge(g); cause != "" {
-			g.end("revoked", cause, "", w.Now)
+		switch {
+		case !g.open():
+		case !w.known(g):
+			unjudged = true
+		default:
+			if cause := w.judge(g); cause != "" {
+				g.end("revoked", cause, "", w.Now)
+			}
 		}
 	}
+	return unjudged
+}
+
+// known: the pool is in the configuration. Of one that is not a gateway knows nothing, and ends nothing.
+func (w *World) known(g *Grant) bool {
+	_, exists := w.Tags[g.Place]
+	return exists
 }
 
 // judge answers why a grant does not stand; empty if it does.
 func (w *World) judge(g *Grant) string {
-	if _, exists := w.Tags[g.Place]; !exists {
-		return "policy_changed"
-	}
-	q := w.question(g)
+	q := w.asked(g)
 	q.Open = nil // how many there are was judged when they were given
-	if g.State == "active" {
-		q = asGiven(g, q)
-	}
 	if w.stands(g, q) {
 		return ""
 	}
@@ -183,11 +210,17 @@ func (w *World) judge(g *Grant) string {
 	return "policy_changed"
 }
 
-// asGiven: access that has begun is judged as of when it was given, for the time that it was given for then.
-func asGiven(g *Grant, q Question) Question {
-	q.Now, q.Starts, q.Total = g.Given, time.Time{}, g.Duration
-	q.Extension = g.Given.After(g.Activated)
-	q.Duration = time.Second
+// asked is the question that the grant rests on: what was asked when it was requested, or, where it has begun without a
+// window or was extended, what was asked when it was given, for the time that it was given for then. Time alone ends
+// nothing.
+func (w *World) asked(g *Grant) Question {
+	q := w.question(g)
+	extended := g.Given.After(g.Activated)
+	if g.State != "active" || !g.Starts.IsZero() && !extended {
+		q.Now = g.Requested
+		return q
+	}
+	q.Now, q.Starts, q.Total, q.Extension, q.Duration = g.Given, time.Time{}, g.Duration, extended, time.Second
 	for !g.Given.Add(q.Duration + time.Second).After(g.Expires) {
 		q.Duration += time.Second
 	}
@@ -200,7 +233,7 @@ func (w *World) stands(g *Grant, q Question) bool {
 	case !a.Allowed:
 		return false
 	case g.State == "pending":
-		return demand(a.Steps, a.Ordered) == demand(g.Steps, g.Ordered)
+		return len(a.Steps) == 0 || demand(a.Steps, a.Ordered) == demand(g.Steps, g.Ordered)
 	default:
 		return Met(a.Steps, a.Ordered, g.Approvals)
 	}

@@ -1,10 +1,14 @@
 package oracle
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Approval is a person's yes, with those of their groups that the vote names.
 type Approval struct {
 	By     string
+	At     time.Time
 	Groups []string
 }
 

@@ -109,6 +109,9 @@ func NewWorld(now time.Time) *World {
 	}
 }
 
+// ownerAge is how old the groups of an agent's owner may be for the agent to ask for something.
+const ownerAge = 30 * 24 * time.Hour
+
 // Identify is a login at the entrance: only a name in its one spelling comes in, and groups are those of the newest login.
 func (w *World) Identify(name string, groups []string, at time.Time) (Caller, Code) {
 	if !canonical(name) {
@@ -116,7 +119,7 @@ func (w *World) Identify(name string, groups []string, at time.Time) (Caller, Co
 	}
 	if agent, ok := w.Agents[name]; ok {
 		c := Caller{Name: agent.Name, Owner: agent.Owner}
-		if l, known := w.Logins[agent.Owner]; known {
+		if l, known := w.Logins[agent.Owner]; known && w.Now.Sub(l.At) <= ownerAge {
 			c.OwnerGroups, c.GroupsAt = append([]string{}, l.Groups...), l.At
 		}
 		return c, OK
@@ -237,6 +240,11 @@ func (l *Lock) covers(subject, owner string, p Place) bool {
 // locked: no access may begin here.
 func (w *World) locked(subject, owner string, p Place) bool {
 	return slices.ContainsFunc(w.Locks, func(l *Lock) bool { return l.holds(w.Now) && l.covers(subject, owner, p) })
+}
+
+// barred: a lock names this person, who has no say then.
+func (w *World) barred(who string, p Place) bool {
+	return slices.ContainsFunc(w.Locks, func(l *Lock) bool { return l.Subject != "" && l.holds(w.Now) && l.covers(who, "", p) })
 }
 
 // held are the places of a subject's other grants that are approved or active.
