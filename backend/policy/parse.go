@@ -65,8 +65,9 @@ func (d *decoder) document(n *yaml.Node, doc *Document) {
 		"tests":     func(n *yaml.Node) { tests = n },
 	}, "version", "name", "rules")
 	doc.Name, doc.nameAt = name.value, name.at
-	// After the rest: rules need the zone, which may stand below them.
-	if rules != nil {
+	// After the rest: rules need the zone, which may stand below them. A document without rules is one that is being taken
+	// away: it says so, where one that is missing may have been lost.
+	if rules != nil && !(rules.Kind == yaml.SequenceNode && len(rules.Content) == 0) {
 		d.list(rules, MaxRules, func(n *yaml.Node) {
 			if !d.full() {
 				doc.rules = append(doc.rules, d.rule(n, doc.zone))

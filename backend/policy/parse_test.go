@@ -57,7 +57,7 @@ var wrongDocuments = []struct {
 	{"a name of 64", "version: 1\nname: " + strings.Repeat("n", 64) + "\nrules:\n" + rule, `t.yaml:2:7: "` + strings.Repeat("n", 64) + `": want 1 to 63 characters of a-z, 0-9, . _ -`},
 	{"a zone that is none", "version: 1\nname: t\ntime_zone: Mars/Base\nrules:\n" + rule, `t.yaml:3:12: "Mars/Base": want a time zone like Europe/Berlin`},
 	{"the machine's zone", "version: 1\nname: t\ntime_zone: Local\nrules:\n" + rule, `t.yaml:3:12: "Local": want a time zone like Europe/Berlin`},
-	{"no rule", "version: 1\nname: t\nrules: []\n", `t.yaml:3:8: the list is empty; leave the field out`},
+	{"rules that are none", "version: 1\nname: t\nrules:\n", `t.yaml:3:7: want a list`},
 	{"rules that are no list", "version: 1\nname: t\nrules: {}\n", `t.yaml:3:8: want a list`},
 	{"a doubled field", "version: 1\nname: t\nname: u\nrules:\n" + rule, `t.yaml:3:1: name stands here twice`},
 	{"an unknown field", "version: 1\nname: t\ncolour: red\nrules:\n" + rule, `t.yaml:3:1: unknown field "colour"; here are: name, rules, tests, time_zone, version`},

@@ -29,7 +29,7 @@ func (p *place) issue(email string, grant object) string {
 // An active grant is made longer while requests pass: none of them is refused, far beyond the end that it had first.
 func TestExtensionHasNoGap(t *testing.T) {
 	p := start(t, nil)
-	g, token := p.open(alice, "staging", "billing", 5*time.Second)
+	g, token := p.open(alice, "staging", "billing", 20*time.Second)
 	firstEnd := p.time(g["expireTime"])
 	var current atomic.Pointer[string]
 	current.Store(&token)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,6 +96,8 @@ func TestI12FilesThatAreNoPolicyChangeNothingAndAreLoud(t *testing.T) {
 		"two rules of a name":  func(f *folder) { f.write("b.yaml", strings.Replace(denyDocument, "frozen", "staging", 1)) },
 		"no file left":         func(f *folder) { must(f.t, os.Remove(filepath.Join(f.dir, "a.yaml"))) },
 		"anybody may write it": func(f *folder) { must(f.t, os.Chmod(filepath.Join(f.dir, "a.yaml"), 0o606)) },
+		"a folder for all":     func(f *folder) { must(f.t, os.Chmod(f.dir, 0o777)) },
+		"a pipe":               func(f *folder) { must(f.t, syscall.Mkfifo(filepath.Join(f.dir, "b.yaml"), 0o600)) },
 		"a folder":             func(f *folder) { must(f.t, os.Mkdir(filepath.Join(f.dir, "b.yaml"), 0o700)) },
 		"a huge file":          func(f *folder) { f.write("b.yaml", strings.Repeat("#", maxPolicyFile+1)) },
 	} {
@@ -120,6 +123,35 @@ func TestI12FilesThatAreNoPolicyChangeNothingAndAreLoud(t *testing.T) {
 				t.Error("the metric does not say so")
 			}
 		})
+	}
+}
+
+// A checkout that stopped half way looks like a policy without its last document, which may be the one that denies.
+func TestADocumentWithRulesDoesNotJustVanish(t *testing.T) {
+	f := newFolder(t)
+	settle := func() bool { f.files.look(); return f.files.look() }
+	f.write("b.yaml", denyDocument)
+	if !settle() {
+		t.Fatalf("not loaded: %s", f.files.Status().Error)
+	}
+	must(t, os.Remove(filepath.Join(f.dir, "b.yaml")))
+	if settle() || f.name() != "deny+test" || !strings.Contains(f.files.Status().Error, "deny") {
+		t.Fatalf("%s is in force: %s", f.name(), f.files.Status().Error)
+	}
+	// Under another name of the file it is the same document.
+	f.write("c.yaml", denyDocument)
+	settle()
+	if s := f.files.Status(); s.Error != "" || f.name() != "deny+test" {
+		t.Fatalf("status %+v", s)
+	}
+	// First without rules, then away.
+	f.write("c.yaml", "version: 1\nname: deny\nrules: []\n")
+	if !settle() || f.name() != "deny+test" {
+		t.Fatalf("not loaded: %s", f.files.Status().Error)
+	}
+	must(t, os.Remove(filepath.Join(f.dir, "c.yaml")))
+	if !settle() || f.name() != "test" {
+		t.Fatalf("%s is in force: %s", f.name(), f.files.Status().Error)
 	}
 }
 
