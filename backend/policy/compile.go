@@ -254,7 +254,22 @@ func (p *Policy) sign(docs []*Document) error {
 		return fmt.Errorf("hash the policy: %w", err)
 	}
 	sum := sha256.Sum256(raw)
-	slices.Sort(names)
-	p.name, p.hash = strings.Join(names, "+"), hex.EncodeToString(sum[:])
+	p.name, p.hash = joinNames(names), hex.EncodeToString(sum[:])
 	return nil
+}
+
+// maxName bounds the name of a policy, which stands in every grant and event.
+const maxName = 200
+
+// joinNames is the name of a policy of several documents: theirs, sorted, as many as fit. The hash tells policies apart.
+func joinNames(names []string) string {
+	slices.Sort(names)
+	name := names[0]
+	for i, next := range names[1:] {
+		if len(name)+1+len(next) > maxName {
+			return fmt.Sprintf("%s+%d more", name, len(names)-1-i)
+		}
+		name += "+" + next
+	}
+	return name
 }
