@@ -148,7 +148,8 @@ func TestI4PolicyChangeEndsGrants(t *testing.T) {
 		return err == nil && a.why == "no_grant"
 	})
 	after := p.do(carol, "haproxyaccess/getPolicy", object{})
-	require.Equal(t, []any{"other", ""}, []any{after["policy"], after["error"]})
+	require.Equal(t, []any{"demo", ""}, []any{after["policy"], after["error"]})
+	require.NotEqual(t, before["policyHash"], after["policyHash"])
 	require.Len(t, p.events("", "policy"), 2)
 	eventually(t, "the change is in Clutch's audit log", func() bool {
 		events, _ := p.audit()
@@ -157,7 +158,7 @@ func TestI4PolicyChangeEndsGrants(t *testing.T) {
 }
 
 const otherPolicy = `version: 1
-name: other
+name: demo
 rules:
   - name: prod
     match: {environments: [prod]}
