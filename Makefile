@@ -84,6 +84,10 @@ bench: setup ## run the benchmarks
 nightly: setup build ## run the long tests as well
 	NIGHTLY=1 $(GO_TEST) -timeout 120m ./...
 
+.PHONY: mutate
+mutate: setup ## change the code of grant and policy in small ways and see that the tests notice (half an hour and more)
+	tools/mutate/mutate.sh backend/grant backend/policy
+
 .PHONY: clean
 clean: ## remove what was built; the demo's state in .demo stays
 	rm -rf .build

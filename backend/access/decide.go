@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -17,21 +18,25 @@ type Decision struct {
 	Comment string
 }
 
-// Approve approves a pending grant; with the last approval it becomes active. Errors: Invalid, Forbidden (one's own
-// request, or not in a group that may approve it), NotFound, Conflict (the etag is not the grant's, or it is decided).
+// Approve approves a pending grant, or the extension that an active one asks for; the last approval opens it. Errors:
+// Invalid, Forbidden (one's own request, not in a group that may approve it, or groups read too long ago), NotFound,
+// Conflict (the etag is not the grant's, it is decided, or policy does not allow it any more).
 func (s *Service) Approve(ctx context.Context, c Caller, d Decision, key string) (View, error) {
-	return s.decide(ctx, c, d, "ApproveAccess", key, s.approve)
+	return s.decide(ctx, c, d, "ApproveAccess", key, decider{opens: true, events: s.approve})
 }
 
-// Deny denies a pending grant. Errors as of Approve.
+// Deny denies a pending grant, or the extension that an active one asks for. Errors as of Approve.
 func (s *Service) Deny(ctx context.Context, c Caller, d Decision, key string) (View, error) {
-	return s.decide(ctx, c, d, "DenyAccess", key, s.deny)
+	return s.decide(ctx, c, d, "DenyAccess", key, decider{events: s.deny})
 }
 
-func (s *Service) decide(
-	ctx context.Context, c Caller, d Decision, method, key string,
-	decide func(Caller, grant.Grant, int, string) ([]grant.Event, error),
-) (View, error) {
+// decider makes the events of a decision, and says what they rest on.
+type decider struct {
+	opens  bool
+	events func(ctx context.Context, c Caller, g grant.Grant, comment string) ([]grant.Event, *store.Since, error)
+}
+
+func (s *Service) decide(ctx context.Context, c Caller, d Decision, method, key string, do decider) (View, error) {
 	if err := checkText("comment", d.Comment); err != nil {
 		return View{}, err
 	}
@@ -39,54 +44,39 @@ func (s *Service) decide(
 	if err != nil {
 		return View{}, err
 	}
-	return s.once(ctx, call, func() (View, error) { return s.decideOnce(ctx, c, call, d, decide) })
+	return s.again(ctx, call, func() (store.Record, error) { return s.decideOnce(ctx, c, call, d, do) })
 }
 
-func (s *Service) decideOnce(
-	ctx context.Context, c Caller, call call, d Decision,
-	decide func(Caller, grant.Grant, int, string) ([]grant.Event, error),
-) (View, error) {
+func (s *Service) decideOnce(ctx context.Context, c Caller, call call, d Decision, do decider) (store.Record, error) {
 	r, err := s.decidable(ctx, c, d.GrantID)
 	if err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
-	step, err := stepFor(c, r.Grant)
-	if err != nil {
-		return View{}, err
+	if err := checkDecider(c, r.Grant); err != nil {
+		return store.Record{}, err
+	}
+	if err := s.checkLocked(ctx, c.Subject, r.Grant.Pool); err != nil {
+		return store.Record{}, err
 	}
 	if d.Etag != etag(r.Grant) {
-		return View{}, &Error{Code: Conflict, GrantID: r.Grant.ID,
-			Message: "the grant is not as it was shown any more; read it again"}
+		return store.Record{}, changed(r.Grant)
 	}
-	events, err := decide(c, r.Grant, step, d.Comment)
+	if do.opens {
+		done, err := s.turns.take(ctx, r.Grant.Subject)
+		if err != nil {
+			return store.Record{}, err
+		}
+		defer done()
+	}
+	events, unless, err := do.events(ctx, c, r.Grant, d.Comment)
 	if err != nil {
-		return View{}, advanceError(err)
+		return store.Record{}, err
 	}
-	if state := events[len(events)-1].Grant.State; state == grant.Approved || state == grant.Active {
-		if err := s.checkPolicy(ctx, r.Grant); err != nil {
-			return View{}, err
-		}
-		if err := s.settle(ctx, r.Grant.Subject, r.Grant.Pool); err != nil {
-			return View{}, err
-		}
-	}
-	return s.commit(ctx, call, events...)
+	return s.commit(ctx, call, unless, events...)
 }
 
-// checkPolicy asks policy again before a grant opens: what was asked for under another one, which allowed it or left it to
-// other approvers, is not given by it any more.
-func (s *Service) checkPolicy(ctx context.Context, g grant.Grant) error {
-	d := s.Policy.Evaluate(ctx, policy.Request{
-		Subject: g.Subject, Owner: g.Owner, Groups: g.Groups, Pool: g.Pool, Duration: g.Duration, At: s.Now(),
-	})
-	same := slices.EqualFunc(d.Steps, g.Steps, func(a, b grant.Step) bool {
-		return a.Count == b.Count && slices.Equal(a.Groups, b.Groups)
-	})
-	if !d.Allowed || !same {
-		return &Error{Code: Conflict, GrantID: g.ID,
-			Message: "policy has changed since the request; it must be made again: " + d.Explanation}
-	}
-	return nil
+func changed(g grant.Grant) error {
+	return &Error{Code: Conflict, GrantID: g.ID, Message: "the grant is not as it was shown any more; read it again"}
 }
 
 // decidable reads a grant that the caller may see, or could see while it waited: who comes second is told that it is
@@ -102,79 +92,206 @@ func (s *Service) decidable(ctx context.Context, c Caller, id string) (store.Rec
 	return r, nil
 }
 
-// approve adds the caller's approval, and opens the grant if it was the last one and its time has come.
-func (s *Service) approve(c Caller, g grant.Grant, step int, comment string) ([]grant.Event, error) {
-	now := s.Now()
-	verb := grant.Approve
-	if missing := g.MissingSteps(); len(missing) == 1 && lacksOne(g, step) {
-		verb = grant.Complete
+// approve adds the caller's approval, and opens what was asked for if it was the last one and its time has come.
+func (s *Service) approve(ctx context.Context, c Caller, g grant.Grant, comment string) ([]grant.Event, *store.Since, error) {
+	if err := s.checkFresh(c); err != nil {
+		return nil, nil, err
 	}
-	g, e, err := grant.Advance(g, grant.Action{Verb: verb, Actor: c.Subject, Comment: comment, Step: step}, now)
-	if err != nil {
-		return nil, err
+	b := g.Ballot()
+	if g.Waits() && !b.Takes(c.Groups) {
+		return nil, nil, &Error{Code: Conflict, GrantID: g.ID, Message: "the grant does not wait for an approval of yours"}
 	}
-	events := []grant.Event{e}
-	if verb != grant.Complete || now.Before(g.StartsAt) {
-		return events, nil
-	}
-	_, e, err = grant.Advance(g, grant.Action{Verb: grant.Activate}, now)
-	if err != nil {
-		return nil, err
-	}
-	return append(events, e), nil
-}
-
-func (s *Service) deny(c Caller, g grant.Grant, _ int, comment string) ([]grant.Event, error) {
-	_, e, err := grant.Advance(g, grant.Action{Verb: grant.Deny, Actor: c.Subject, Comment: comment}, s.Now())
-	if err != nil {
-		return nil, err
-	}
-	return []grant.Event{e}, nil
-}
-
-// lacksOne reports whether one more approval fills the step.
-func lacksOne(g grant.Grant, step int) bool {
-	given := 0
-	for _, a := range g.Approvals {
-		if a.Step == step {
-			given++
+	a := grant.Action{Verb: grant.Approve, Actor: c.Subject, Comment: comment, Groups: c.Groups}
+	b.Approvals = append(slices.Clone(b.Approvals), grant.Approval{By: c.Subject, Groups: b.Count(c.Groups)})
+	if g.Waits() && b.Complete() {
+		if a.Verb = grant.Complete; g.State == grant.Active {
+			a.Verb = grant.Extend
 		}
 	}
-	return given == g.Steps[step].Count-1
-}
-
-// stepFor is the step that the caller's approval would count for: the first that still lacks one and names a group of
-// theirs. The requester is refused before the groups are looked at (I11).
-func stepFor(c Caller, g grant.Grant) (int, error) {
-	if c.Subject == g.Subject || c.Subject == g.Owner {
-		return 0, errorf(Forbidden, "nobody decides on their own request")
-	}
-	if !c.Subject.IsPerson() {
-		return 0, errorf(Forbidden, "only a person decides on a request")
-	}
-	if !mayDecide(c, g) {
-		return 0, errorf(Forbidden, "only a member of a group that policy names may decide on this request")
-	}
-	for _, i := range g.MissingSteps() {
-		if member(c.Groups, g.Steps[i].Groups) {
-			return i, nil
+	var since *store.Since
+	if a.Verb != grant.Approve {
+		var err error
+		if since, a.Ground, err = s.checkOpening(ctx, g); err != nil {
+			return nil, nil, err
 		}
 	}
-	return 0, &Error{Code: Conflict, GrantID: g.ID, Message: "the grant does not wait for an approval of yours"}
+	events, err := advance(g, nil, s.Now(), a)
+	return events, since, err
 }
 
-// mayDecide reports whether the caller is a person and any step of the grant names a group of theirs. A service account
-// decides nothing, and so sees nothing for it, whatever its groups.
+// checkOpening asks policy again before a grant opens, or opens for longer: with the newest groups that are known,
+// of the subject and of those who have approved, with the policy that is in force, and with the number of
+// grants that the subject has by now. What was asked for under another policy, which allowed it or left it to other
+// approvers, is not given by it any more. It answers the decision that the grant rests on from then on.
+func (s *Service) checkOpening(ctx context.Context, g grant.Grant) (*store.Since, grant.Ground, error) {
+	none := grant.Ground{}
+	if g.State == grant.Pending {
+		if err := s.settle(ctx, g.Subject, g.Pool); err != nil {
+			return nil, none, err
+		}
+	}
+	if lost := s.groundLost(g); lost != "" {
+		return nil, none, &Error{Code: Conflict, GrantID: g.ID, Message: lost}
+	}
+	if err := s.checkApprovers(ctx, g); err != nil {
+		return nil, none, err
+	}
+	mine, err := s.grantsOf(ctx, g.Subject)
+	if err != nil {
+		return nil, none, err
+	}
+	facts, err := s.facts(ctx, g)
+	if err != nil {
+		return nil, none, err
+	}
+	r := s.questionOf(g, facts, mine)
+	d := s.Policy.Evaluate(ctx, r)
+	b := g.Ballot()
+	switch {
+	case d.TimedOut:
+		return nil, none, errorf(Unavailable, "%s", d.Explanation)
+	case !d.Allowed, len(d.Steps) > 0 && !policy.SameVote(b, grant.Ballot{Steps: d.Steps, Ordered: d.Ordered}):
+		return nil, none, &Error{Code: Conflict, GrantID: g.ID,
+			Message: "it cannot be given as it was asked for; it must be asked for again: " + d.Explanation}
+	}
+	return mine.unchanged(), grant.Ground{Rule: d.Rule, Policy: d.Policy, PolicyHash: d.Hash, Explanation: d.Explanation}, nil
+}
+
+// checkApprovers holds that those who have approved are still in the groups that their approvals stand for: a vote that is
+// on for days must not come out by groups of the day before.
+func (s *Service) checkApprovers(ctx context.Context, g grant.Grant) error {
+	for _, a := range g.Ballot().Approvals {
+		m, known, err := s.Directory.Membership(ctx, a.By)
+		switch {
+		case err != nil:
+			return internal(fmt.Errorf("read groups of approver: %w", err))
+		case known && m.At.After(a.At) && slices.ContainsFunc(a.Groups, func(group string) bool { return !slices.Contains(m.Groups, group) }):
+			return &Error{Code: Conflict, GrantID: g.ID, Message: fmt.Sprintf(
+				"%s has lost a group since their approval, which does not count any more; it must be asked for again", a.By)}
+		}
+		if err := s.checkLocked(ctx, a.By, g.Pool); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// questionOf is what a grant that waits asks of policy now.
+func (s *Service) questionOf(g grant.Grant, f policy.Facts, mine holdings) policy.Request {
+	r := policy.Request{
+		Subject: g.Subject, Groups: f.Groups, Owner: g.Owner, OwnerGroups: f.OwnerGroups, Pool: g.Pool, Tags: f.Tags,
+		Duration: g.Duration, At: f.At, Reason: g.Reason, Inputs: g.Inputs, BreakGlass: g.BreakGlass, Open: mine.open(g.ID),
+	}
+	if !g.StartsAt.IsZero() && g.State != grant.Active {
+		// A window is what it was when it was asked for: time that approvers take must not make it another question.
+		r.At, r.StartsAt = g.RequestedAt, g.StartsAt
+	}
+	if e := g.Extension; g.State == grant.Active {
+		r.Extension, r.Reason, r.Inputs = true, e.Reason, e.Inputs
+		r.Duration, r.Total = lengthened(g, e.By, f.At), g.Duration+e.By
+	}
+	return r
+}
+
+func (s *Service) deny(_ context.Context, c Caller, g grant.Grant, comment string) ([]grant.Event, *store.Since, error) {
+	verb := grant.Deny
+	if g.State == grant.Active {
+		verb = grant.DenyExtension
+	}
+	_, e, err := grant.Advance(g, grant.Action{Verb: verb, Actor: c.Subject, Comment: comment}, s.Now())
+	if err != nil {
+		return nil, nil, advanceError(err)
+	}
+	return []grant.Event{e}, nil, nil
+}
+
+// Withdraw takes the caller's own approval back while others are missing. Errors: Invalid, NotFound, Conflict (there is
+// none, or it is decided).
+func (s *Service) Withdraw(ctx context.Context, c Caller, w Revocation, key string) (View, error) {
+	if err := checkText("reason", w.Reason); err != nil {
+		return View{}, err
+	}
+	call, err := newCall(c, "WithdrawApproval", key, w)
+	if err != nil {
+		return View{}, err
+	}
+	return s.again(ctx, call, func() (store.Record, error) {
+		r, err := s.decidable(ctx, c, w.GrantID)
+		if err != nil {
+			return store.Record{}, err
+		}
+		_, e, err := grant.Advance(r.Grant, grant.Action{Verb: grant.Withdraw, Actor: c.Subject, Comment: w.Reason}, s.Now())
+		if err != nil {
+			return store.Record{}, advanceError(err)
+		}
+		return s.commit(ctx, call, nil, e)
+	})
+}
+
+// Review records that somebody looked at what was done in an emergency. Errors: Invalid, Forbidden (one's own access, not
+// in a group that reviews it, or groups read too long ago), NotFound, Conflict.
+func (s *Service) Review(ctx context.Context, c Caller, d Decision, key string) (View, error) {
+	if err := checkReason(d.Comment); err != nil {
+		return View{}, err
+	}
+	call, err := newCall(c, "ReviewAccess", key, d)
+	if err != nil {
+		return View{}, err
+	}
+	return s.once(ctx, call, func() (store.Record, error) {
+		r, err := s.visible(ctx, c, d.GrantID)
+		if err != nil {
+			return store.Record{}, err
+		}
+		if err := s.checkFresh(c); err != nil {
+			return store.Record{}, err
+		}
+		if err := s.checkLocked(ctx, c.Subject, r.Grant.Pool); err != nil {
+			return store.Record{}, err
+		}
+		if d.Etag != etag(r.Grant) {
+			return store.Record{}, changed(r.Grant)
+		}
+		a := grant.Action{Verb: grant.DoReview, Actor: c.Subject, Comment: d.Comment, Groups: c.Groups}
+		_, e, err := grant.Advance(r.Grant, a, s.Now())
+		if err != nil {
+			return store.Record{}, advanceError(err)
+		}
+		return s.commit(ctx, call, nil, e)
+	})
+}
+
+// checkDecider refuses those whose decision never counts. The requester is refused before the groups are looked at (I11).
+func checkDecider(c Caller, g grant.Grant) error {
+	switch {
+	case c.Subject == g.Subject || c.Subject == g.Owner || c.Owner != "" && c.Owner == g.Subject:
+		return errorf(Forbidden, "nobody decides on their own request")
+	case !c.Subject.IsPerson():
+		return errorf(Forbidden, "only a person decides on a request")
+	case !mayDecide(c, g):
+		return errorf(Forbidden, "only a member of a group that policy names may decide on this request")
+	case !g.Waits():
+		return &Error{Code: Conflict, GrantID: g.ID, Message: "it is decided already"}
+	}
+	return nil
+}
+
+// mayDecide reports whether the caller is a person and the vote names a group of theirs, or did while it was on. A service
+// account decides nothing, and so sees nothing for it, whatever its groups.
 func mayDecide(c Caller, g grant.Grant) bool {
 	if !c.Subject.IsPerson() {
 		return false
 	}
-	for _, step := range g.Steps {
-		if member(c.Groups, step.Groups) {
-			return true
-		}
+	groups := g.Deciders()
+	if !g.Waits() {
+		groups = grant.Ballot{Steps: g.Steps}.Groups()
 	}
-	return false
+	return member(c.Groups, groups)
+}
+
+// mayReview reports whether the caller is a person and the review that is to be done, or was, names a group of theirs.
+func mayReview(c Caller, g grant.Grant) bool {
+	return c.Subject.IsPerson() && g.Review.Asked() && member(c.Groups, g.Review.Groups)
 }
 
 // advanceError is the caller's error for a refusal of grant.Advance.

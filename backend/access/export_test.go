@@ -1,4 +1,8 @@
 package access
 
-// PageToken is what ParsePageToken reads.
-var PageToken = pageToken
+// PageToken is what ParsePageToken reads, EventToken what ParseEventToken does.
+var (
+	PageToken  = pageToken
+	EventToken = eventToken
+	CheckText  = checkText
+)

@@ -26,8 +26,8 @@ type call struct {
 // newCall checks the caller's name and the key, and hashes what is asked for. What HAProxy could not tell apart, or a log
 // could not show, never gets to change anything.
 func newCall(c Caller, method, key string, body any) (call, error) {
-	if _, err := grant.ParseSubject(string(c.Subject)); err != nil {
-		return call{}, errorf(Invalid, "subject: %s", err)
+	if err := checkSubject(c.Subject); err != nil {
+		return call{}, err
 	}
 	if !keyPattern.MatchString(key) {
 		return call{}, errorf(Invalid, "idempotency_key: want 8 to 128 characters of A-Z, a-z, 0-9, . _ -")
@@ -58,18 +58,23 @@ func (s *Service) find(ctx context.Context, c call) (ref string, found bool, err
 	return r.Ref, true, nil
 }
 
-// once carries a call out unless it was already, and then answers with the grant as it is now. Of two calls with one key
-// at the same time, the later may find the earlier's work in its way: that is no conflict either.
-func (s *Service) once(ctx context.Context, c call, do func() (View, error)) (View, error) {
+// once carries a call out and waits a bounded time for the nodes; if it was carried out already it answers with the grant
+// as it is now. Of two calls with one key at the same time, the later may find the earlier's work in its way: that is no
+// conflict either.
+func (s *Service) once(ctx context.Context, c call, do func() (store.Record, error)) (View, error) {
 	if ref, found, err := s.find(ctx, c); err != nil {
 		return View{}, err
 	} else if found {
 		return s.answer(ctx, ref)
 	}
-	v, err := do()
+	r, err := do()
+	if err == nil {
+		s.await(ctx, r)
+		return s.view(r), nil
+	}
 	var refused *Error
 	if !errors.As(err, &refused) || refused.Code != Conflict {
-		return v, err
+		return View{}, err
 	}
 	if ref, found, err := s.find(ctx, c); err == nil && found {
 		return s.answer(ctx, ref)

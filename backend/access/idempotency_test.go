@@ -169,7 +169,7 @@ func TestACallThatFindsItsOwnWorkInItsWayIsNoConflict(t *testing.T) {
 // race carries the call out while another like it is right before the method of the store.
 func (w *world) race(moment string, call func(*access.Service) (access.View, error)) {
 	w.t.Helper()
-	direct := w.build(func(c *access.Config) { c.Grants, c.NewID = w.db, func() string { return "other" } })
+	direct := w.elsewhere()
 	var other access.View
 	var otherErr error
 	w.broken.meanwhile(moment, func() { other, otherErr = call(direct) })
@@ -183,7 +183,7 @@ func (w *world) race(moment string, call func(*access.Service) (access.View, err
 func TestAKeyThatAnotherBodyTakesAtTheSameTimeIsAConflict(t *testing.T) {
 	w := newWorld(t)
 	w.broken.meanwhile("Commit", func() {
-		_, err := w.service.Request(t.Context(), alice, ask("staging", "app"), "key-at-once")
+		_, err := w.elsewhere().Request(t.Context(), alice, ask("staging", "app"), "key-at-once")
 		w.equal("the first", code(err), ok)
 	})
 	_, err := w.service.Request(t.Context(), alice, ask("staging", "db"), "key-at-once")

@@ -38,12 +38,17 @@ func (w *world) pages(c access.Caller, f access.Filter, between func()) (ids []s
 // insert writes n requests that wait straight to the store, some of them of the same millisecond.
 func (w *world) insert(n int, subject func(i int) grant.Subject) (newestFirst []string) {
 	w.t.Helper()
+	return w.insertAt(begin, n, subject)
+}
+
+func (w *world) insertAt(from time.Time, n int, subject func(i int) grant.Subject) (newestFirst []string) {
+	w.t.Helper()
 	var events []grant.Event
 	for i := range n {
-		at := begin.Add(time.Duration(i/3) * time.Second)
+		at := from.Add(time.Duration(i/3) * time.Second)
 		_, e, err := grant.Ask(grant.Grant{
 			ID: fmt.Sprintf("p%03d", i), Subject: subject(i), Pool: grant.Pool{Environment: "prod", Name: "db"}, Reason: "r",
-			Duration: time.Minute, Steps: []grant.Step{{Groups: []string{"sre"}, Count: 1}}, LapsesAt: begin.Add(time.Hour),
+			Duration: time.Minute, Steps: sre, LapsesAt: from.Add(time.Hour),
 		}, at)
 		if err != nil {
 			w.t.Fatal(err)
@@ -116,28 +121,5 @@ func TestAForeignPageTokenShowsNothingMore(t *testing.T) {
 	w.equal("dave", w.ids(dave, access.Filter{PageToken: page.Next}), []string(nil))
 }
 
-func FuzzParsePageToken(f *testing.F) {
-	for _, seed := range []string{
-		"", "x", "e30", "bnVsbA", "eyJ0IjoxLCJpIjoiZzEifQ", "eyJ0IjoxLCJpIjoiZzEifQ==", "eyJ0Ijo5MjIzMzcyMDM2ODU0Nzc1ODA3LCJpIjoiZyJ9",
-		"eyJ0IjotMSwiaSI6ImcifQ", "eyJ0IjoxLCJpIjoiXHUwMDAwIn0", "W10", "\n", "eyJ0IjoxLCJpIjoiZzEifQ\n",
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, token string) {
-		c, err := access.ParsePageToken(token)
-		if err != nil {
-			if (c != store.Cursor{}) {
-				t.Errorf("a cursor beside an error: %v", c)
-			}
-			return
-		}
-		if c.ID == "" || len(c.ID) > 64 || c.RequestedAt.IsZero() {
-			t.Errorf("cursor %v", c)
-		}
-		// What parses is a position: written again, it is the same one.
-		again, err := access.ParsePageToken(access.PageToken(grant.Grant{ID: c.ID, RequestedAt: c.RequestedAt}))
-		if err != nil || again.ID != c.ID || !again.RequestedAt.Equal(c.RequestedAt) {
-			t.Errorf("%v is %v when it is written again, %v", c, again, err)
-		}
-	})
-}
+// sre is the vote of the base policy for prod.
+var sre = []grant.Step{{AnyOf: []grant.Quorum{{Groups: []string{"sre"}, Count: 1}}}}

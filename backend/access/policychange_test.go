@@ -3,44 +3,71 @@ package access_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
-	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
 )
 
 // I12: what waits when policy changes is judged by the new one before it opens: it may not be allowed any more, or need
 // somebody else's yes.
 func TestI12PolicyIsAskedAgainBeforeAGrantOpens(t *testing.T) {
-	for name, rule := range map[string]policy.Rule{
-		"another group may ask":  {Groups: []string{"other"}, ApproverGroups: []string{"sre"}, MaxDuration: time.Hour},
-		"shorter":                {Groups: []string{"eng"}, ApproverGroups: []string{"sre"}, MaxDuration: time.Minute},
-		"others must approve":    {Groups: []string{"eng"}, ApproverGroups: []string{"security"}, MaxDuration: time.Hour},
-		"no pool of that name":   {Groups: []string{"eng"}, ApproverGroups: []string{"sre"}, MaxDuration: time.Hour, Pools: []string{"prod/other"}},
-		"nobody approves at all": {Groups: []string{"eng"}, MaxDuration: time.Hour},
+	for name, rule := range map[string]string{
+		"another group may ask": `who: {groups: [other]}, limits: {max_duration: 1h}, approve: {all_of: [{group: sre}]}`,
+		"shorter":               `who: {groups: [eng]}, limits: {max_duration: 1m}, approve: {all_of: [{group: sre}]}`,
+		"others must approve":   `who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {all_of: [{group: security}]}`,
+		"one more must approve": `who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {all_of: [{group: sre, count: 2}]}`,
+		"in an order":           `who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {ordered: true, all_of: [{group: sre}, {group: sre}]}`,
+		"it is denied":          `effect: deny, description: A freeze`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			v := w.request(alice, "prod", "db")
-			rule.Name = "changed"
-			if rule.Pools == nil {
-				rule.Pools = []string{"prod/*"}
-			}
-			rules, err := policy.Compile([]policy.Rule{rule})
-			if err != nil {
-				t.Fatal(err)
-			}
-			changed := w.build(func(c *access.Config) { c.Policy = rules })
-			d := access.Decision{GrantID: v.Grant.ID, Etag: v.Etag}
-			_, err = changed.Approve(t.Context(), bob, d, w.key())
+			w.inForce(`{version: 1, name: changed, rules: [{name: changed, match: {pools: ["prod/*"]}, ` + rule + `}]}`)
+			_, err := w.service.Approve(t.Context(), bob, shown(v), w.key())
 			w.equal("approve", code(err), access.Conflict)
 			w.equal("state", w.stored(v.Grant.ID).State, grant.Pending)
-			if _, err := changed.Deny(t.Context(), bob, d, w.key()); err != nil {
+			if _, err := w.service.Deny(t.Context(), bob, shown(v), w.key()); err != nil {
 				t.Error("it can be denied all the same:", err)
 			}
 		})
 	}
+}
+
+// I12: nor does the last approval of a vote count in another order than it was asked for.
+func TestI12AVoteThatIsInAnOrderByNowIsAnotherVote(t *testing.T) {
+	w := newWorld(t)
+	w.voted(`{all_of: [{group: leads}, {group: security}]}`)
+	v := w.approvedBy(guard, w.request(alice, "prod", "db"))
+	w.voted(`{ordered: true, all_of: [{group: leads}, {group: security}]}`)
+	_, err := w.service.Approve(t.Context(), lead, shown(v), w.key())
+	w.equal("approve", code(err), access.Conflict)
+	w.equal("state", w.stored(v.Grant.ID).State, grant.Pending)
+}
+
+// I12: without a policy nothing opens, not even what policy allowed before.
+func TestI12NoPolicyInForceMeansNo(t *testing.T) {
+	w := newWorld(t)
+	v := w.request(alice, "prod", "db")
+	w.policy.Set(nil)
+	_, err := w.service.Approve(t.Context(), bob, shown(v), w.key())
+	w.equal("approve", code(err), access.Unavailable)
+	_, err = w.service.Request(t.Context(), alice, ask("staging", "db"), w.key())
+	w.equal("request", code(err), access.Unavailable)
+	if err := w.service.Judge(t.Context()); err == nil {
+		t.Error("the judge says nothing of a grant that it could not judge")
+	}
+	w.equal("state", w.stored(v.Grant.ID).State, grant.Pending) // nor does anything end for want of one
+}
+
+// What needs no approval by now may open with one.
+func TestAnApprovalThatIsNotNeededAnyMoreOpensAllTheSame(t *testing.T) {
+	w := newWorld(t)
+	v := w.request(alice, "prod", "db")
+	w.inForce(`{version: 1, name: changed, rules: [{name: open, match: {pools: ["prod/*"]}, who: {groups: [eng]}, limits: {max_duration: 1h}}]}`)
+	w.judge()
+	opened := w.approve(v)
+	w.equal("state", opened.Grant.State, grant.Active)
+	w.equal("the rule that it rests on", opened.Grant.Rule, "open")
 }
 
 func TestWaitingRequestsOfASubjectAreBounded(t *testing.T) {
@@ -51,8 +78,7 @@ func TestWaitingRequestsOfASubjectAreBounded(t *testing.T) {
 	}
 	_, err := w.service.Request(t.Context(), alice, ask("prod", "db"), w.key())
 	w.equal("one more", code(err), access.Conflict)
-	other := access.Caller{Subject: "carol@example.com", Groups: []string{"eng"}}
-	w.request(other, "prod", "db")
+	w.request(dave, "prod", "db")
 	if _, err := w.service.Revoke(t.Context(), alice, access.Revocation{GrantID: first.Grant.ID}, w.key()); err != nil {
 		t.Fatal(err)
 	}

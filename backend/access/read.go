@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
@@ -16,10 +17,11 @@ type Filter struct {
 	Pool        string
 	Subject     string
 	States      []grant.State
-	// AwaitingMe limits it to what the caller could approve now.
-	AwaitingMe bool
-	PageSize   int // 1 to MaxPage; 0 is DefaultPage
-	PageToken  string
+	// AwaitingMe limits it to what the caller could approve now, AwaitingMyReview to what they could review now.
+	AwaitingMe       bool
+	AwaitingMyReview bool
+	PageSize         int // 1 to MaxPage; 0 is DefaultPage
+	PageToken        string
 }
 
 // Page sizes.
@@ -34,13 +36,15 @@ type Page struct {
 	Next   string // empty on the last page
 }
 
-// Get reads one grant. Error: NotFound, also for one that the caller may not see.
+// Get reads one grant, with the people who could approve it. Error: NotFound, also for one that the caller may not see.
 func (s *Service) Get(ctx context.Context, c Caller, id string) (View, error) {
 	r, err := s.visible(ctx, c, id)
 	if err != nil {
 		return View{}, err
 	}
-	return s.view(r), nil
+	v := s.view(r)
+	v.Steps, err = s.steps(ctx, r.Grant.Ballot(), r.Grant.Subject, r.Grant.Owner)
+	return v, err
 }
 
 // maxReads bounds how many reads of the store one page may cost.
@@ -86,7 +90,7 @@ func (s *Service) fill(ctx context.Context, c Caller, f Filter, q store.Query, p
 			page.Next = pageToken(records[i-1].Grant)
 			break
 		}
-		if !f.AwaitingMe || awaits(c, r.Grant) {
+		if (!f.AwaitingMe || awaits(c, r.Grant)) && (!f.AwaitingMyReview || awaitsReview(c, r.Grant)) {
 			page.Grants = append(page.Grants, s.view(r))
 		}
 	}
@@ -94,7 +98,14 @@ func (s *Service) fill(ctx context.Context, c Caller, f Filter, q store.Query, p
 }
 
 func (s *Service) query(c Caller, f Filter) (store.Query, error) {
-	q := store.Query{Environment: f.Environment, Pool: f.Pool, States: f.States, Limit: f.PageSize}
+	q := store.Query{Environment: f.Environment, Pool: f.Pool, Limit: f.PageSize}
+	if err := checkSubject(c.Subject); err != nil {
+		return q, err
+	}
+	var err error
+	if q.States, err = among("states", f.States, allStates); err != nil {
+		return q, err
+	}
 	if q.Limit == 0 {
 		q.Limit = DefaultPage
 	}
@@ -125,13 +136,25 @@ func (s *Service) query(c Caller, f Filter) (store.Query, error) {
 	if f.AwaitingMe {
 		q.AwaitingGroups = append([]string{}, deciding...)
 	}
+	if f.AwaitingMyReview {
+		q.ReviewGroups = append([]string{}, deciding...)
+	}
 	return q, nil
 }
 
-// awaits reports whether the grant waits for an approval that the caller could give.
+// awaits reports whether the grant waits for an approval that the caller could give. Who approved the request may approve
+// its extension.
 func awaits(c Caller, g grant.Grant) bool {
-	_, err := stepFor(c, g)
-	return err == nil && g.State == grant.Pending && !g.ApprovedBy(c.Subject)
+	return checkDecider(c, g) == nil && !approved(g.Ballot(), c.Subject) && g.Ballot().Takes(c.Groups)
+}
+
+func approved(b grant.Ballot, s grant.Subject) bool {
+	return slices.ContainsFunc(b.Approvals, func(a grant.Approval) bool { return a.By == s })
+}
+
+// awaitsReview reports whether the caller could review the grant now.
+func awaitsReview(c Caller, g grant.Grant) bool {
+	return mayReview(c, g) && !g.Review.Done() && !g.ActivatedAt.IsZero() && c.Subject != g.Subject && c.Subject != g.Owner
 }
 
 // record reads a grant whoever asks.
@@ -158,18 +181,18 @@ func (s *Service) visible(ctx context.Context, c Caller, id string) (store.Recor
 	return r, nil
 }
 
-// maySee: the subject and an agent's owner; auditors and operators; while it waits, those who could decide; and who has
-// decided on it.
+// maySee: the subject and an agent's owner; auditors and operators; while it waits, those who could decide or review; and
+// who has decided on it.
 func (s *Service) maySee(c Caller, g grant.Grant) bool {
 	switch {
 	case c.Subject == g.Subject, g.Owner != "" && c.Subject == g.Owner:
 		return true
 	case s.isAuditor(c), s.isOperator(c):
 		return true
-	case g.ApprovedBy(c.Subject), g.EndedBy == c.Subject && c.Subject != "":
+	case g.ApprovedBy(c.Subject), c.Subject != "" && (g.EndedBy == c.Subject || g.Review.By == c.Subject):
 		return true
 	}
-	return g.State == grant.Pending && mayDecide(c, g)
+	return g.Waits() && mayDecide(c, g) || mayReview(c, g)
 }
 
 type cursor struct {

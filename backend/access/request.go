@@ -3,10 +3,7 @@ package access
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
@@ -19,48 +16,23 @@ type Ask struct {
 	Pool        string
 	Duration    time.Duration // whole seconds
 	Reason      string
+	StartsAt    time.Time         // when its window begins; zero: as soon as it is approved
+	Inputs      map[string]string // answers to what policy asks for, by name
+	BreakGlass  bool              // an emergency: past the approvals, where policy allows it
 }
 
-// MaxText is the longest reason or comment in bytes.
-const MaxText = 1000
+// MaxWaiting is how many requests of a subject may wait for approval at a time: nobody buries the approvers.
+const MaxWaiting = 100
 
-// PoolView is a pool with what policy says of the caller asking for it.
-type PoolView struct {
-	Pool
-	Decision       policy.Decision
-	ApproverGroups []string
-}
-
-// Pools lists the pools, of one environment if it is not empty. Pools that one may not ask for are listed with the reason.
-func (s *Service) Pools(ctx context.Context, c Caller, environment string) []PoolView {
-	var views []PoolView
-	for _, p := range s.Catalog.Pools() {
-		if environment != "" && p.Name.Environment != environment {
-			continue
-		}
-		views = append(views, PoolView{
-			Pool: p, Decision: s.evaluate(ctx, c, p.Name, 0), ApproverGroups: s.Policy.Approvers(p.Name),
-		})
-	}
-	return views
-}
-
-// Preview answers what Request would decide. A zero duration asks for the default. Errors: Invalid, NotFound.
-func (s *Service) Preview(ctx context.Context, c Caller, environment, pool string, d time.Duration) (policy.Decision, error) {
-	p, err := s.pool(environment, pool)
-	if err != nil {
-		return policy.Decision{}, err
-	}
-	if d < 0 || d%time.Second != 0 {
-		return policy.Decision{}, errorf(Invalid, "duration: want a positive number of whole seconds")
-	}
-	return s.evaluate(ctx, c, p.Name, d), nil
-}
+// tries bounds how often a call starts again because something changed under it: what it was decided on is read anew each
+// time, and a subject's grants change seldom.
+const tries = 5
 
 // Request asks for access. What policy refuses makes no grant but an event. Errors: Invalid, Forbidden with policy's
-// explanation, NotFound, Conflict.
+// explanation or a lock's reason, NotFound, Conflict.
 func (s *Service) Request(ctx context.Context, c Caller, ask Ask, key string) (View, error) {
-	if err := checkAsk(ask); err != nil {
+	ask.StartsAt = ask.StartsAt.UTC().Truncate(time.Second)
+	if err := s.checkAsk(ask); err != nil {
 		return View{}, err
 	}
 	p, err := s.pool(ask.Environment, ask.Pool)
@@ -71,54 +43,90 @@ func (s *Service) Request(ctx context.Context, c Caller, ask Ask, key string) (V
 	if err != nil {
 		return View{}, err
 	}
-	return s.once(ctx, call, func() (View, error) { return s.request(ctx, c, call, p.Name, ask) })
+	return s.again(ctx, call, func() (store.Record, error) { return s.request(ctx, c, call, p, ask) })
 }
 
-func (s *Service) request(ctx context.Context, c Caller, call call, p grant.Pool, ask Ask) (View, error) {
-	d := s.evaluate(ctx, c, p, ask.Duration)
-	if !d.Allowed {
-		return View{}, s.refuse(ctx, c, p, ask, d)
-	}
-	if err := s.settle(ctx, c.Subject, p); err != nil {
-		return View{}, err
-	}
-	if err := s.checkWaiting(ctx, c, d); err != nil {
-		return View{}, err
-	}
-	events, err := s.ask(c, p, ask, d)
-	if err != nil {
-		return View{}, err
-	}
-	return s.commit(ctx, call, events...)
-}
-
-// MaxWaiting is how many requests of a subject may wait for approval at a time: nobody buries the approvers.
-const MaxWaiting = 100
-
-func (s *Service) checkWaiting(ctx context.Context, c Caller, d policy.Decision) error {
-	if len(d.Steps) == 0 {
-		return nil
-	}
-	waiting, err := s.Grants.List(ctx, store.Query{
-		Subject: c.Subject, States: []grant.State{grant.Pending}, Limit: MaxWaiting,
+// again carries a call out once, and again while something changes under it.
+func (s *Service) again(ctx context.Context, c call, do func() (store.Record, error)) (View, error) {
+	return s.once(ctx, c, func() (r store.Record, err error) {
+		for range tries {
+			if r, err = do(); !errors.Is(err, store.ErrConflict) {
+				break
+			}
+		}
+		return r, err
 	})
-	switch {
-	case err != nil:
-		return internal(err)
-	case len(waiting) == MaxWaiting:
-		return errorf(Conflict, "%d requests of yours wait for approval; cancel one of them first", MaxWaiting)
-	}
-	return nil
 }
 
-// ask makes the events of a new grant: up to active where nobody has to approve.
+func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask Ask) (store.Record, error) {
+	done, err := s.turns.take(ctx, c.Subject)
+	if err != nil {
+		return store.Record{}, err
+	}
+	defer done()
+	if err := s.settle(ctx, c.Subject, p.Name); err != nil {
+		return store.Record{}, err
+	}
+	mine, err := s.grantsOf(ctx, c.Subject)
+	if err != nil {
+		return store.Record{}, err
+	}
+	d := s.Policy.Evaluate(ctx, policy.Request{
+		Subject: c.Subject, Groups: c.Groups, Owner: c.Owner, OwnerGroups: c.OwnerGroups, Pool: p.Name, Tags: p.Tags,
+		Duration: ask.Duration, StartsAt: ask.StartsAt, At: s.Now(), Reason: ask.Reason, Inputs: ask.Inputs,
+		BreakGlass: ask.BreakGlass, Open: mine.open(""),
+	})
+	if !d.Allowed {
+		return store.Record{}, s.refuse(ctx, c, draftOf(c, p.Name, ask), d)
+	}
+	if d.BreakGlass {
+		if err := s.checkFresh(c); err != nil {
+			d.Explanation = err.Error()
+			return store.Record{}, s.refuse(ctx, c, draftOf(c, p.Name, ask), d) // an attempt is on record
+		}
+	}
+	if len(d.Steps) > 0 && mine.waiting() >= MaxWaiting {
+		return store.Record{}, errorf(Conflict, "%d requests of yours wait for approval; cancel one of them first", MaxWaiting)
+	}
+	events, err := s.ask(c, p.Name, ask, d)
+	if err != nil {
+		return store.Record{}, err
+	}
+	r, err := s.commit(ctx, call, mine.unchanged(), events...)
+	var locked *store.LockedError
+	if errors.As(err, &locked) {
+		d.Explanation = lockSentence(locked.Lock)
+		return store.Record{}, s.refuse(ctx, c, draftOf(c, p.Name, ask), d)
+	}
+	return r, err
+}
+
+// draftOf is a grant as it is asked for, before policy has said anything.
+func draftOf(c Caller, p grant.Pool, ask Ask) grant.Grant {
+	g := grant.Grant{
+		Subject: c.Subject, Owner: c.Owner, Pool: p, Reason: ask.Reason, Duration: ask.Duration, StartsAt: ask.StartsAt,
+		Inputs: ask.Inputs, BreakGlass: ask.BreakGlass, Groups: c.Groups, GroupsAt: c.GroupsAt, GroupsSource: c.GroupsSource,
+	}
+	if c.Owner != "" {
+		g.Groups = c.OwnerGroups
+	}
+	return g
+}
+
+// ask makes the events of a new grant: up to active where nobody has to approve and its window has begun.
 func (s *Service) ask(c Caller, p grant.Pool, ask Ask, d policy.Decision) ([]grant.Event, error) {
 	now := s.Now()
-	g, asked, err := grant.Ask(grant.Grant{
-		ID: s.NewID(), Subject: c.Subject, Pool: p, Reason: ask.Reason, Duration: d.Duration, Groups: c.Groups,
-		Steps: d.Steps, Policy: d.Rule, PolicyHash: d.Hash, Explanation: d.Explanation,
-		LapsesAt: now.Add(d.PendingFor),
-	}, now)
+	draft := draftOf(c, p, ask)
+	draft.ID, draft.Duration, draft.BreakGlass, draft.LapsesAt = s.NewID(), d.Duration, d.BreakGlass, now.Add(d.PendingFor)
+	draft.Steps, draft.Ordered, draft.Notify = d.Steps, d.Ordered, d.Notify
+	draft.Rule, draft.Policy, draft.PolicyHash, draft.Explanation = d.Rule, d.Policy, d.Hash, d.Explanation
+	if d.BreakGlass {
+		draft.Review = grant.Review{Groups: d.ReviewGroups, DueAt: now.Add(d.ReviewWithin)}
+	}
+	if end := ask.StartsAt.Add(d.Duration); !ask.StartsAt.IsZero() && draft.LapsesAt.After(end) {
+		draft.LapsesAt = end
+	}
+	g, asked, err := grant.Ask(draft, now)
 	if err != nil {
 		return nil, errorf(Invalid, "%s", err)
 	}
@@ -126,14 +134,24 @@ func (s *Service) ask(c Caller, p grant.Pool, ask Ask, d policy.Decision) ([]gra
 	if len(d.Steps) > 0 {
 		return events, nil
 	}
-	for _, verb := range []grant.Verb{grant.Complete, grant.Activate} {
-		next, e, err := grant.Advance(g, grant.Action{Verb: verb}, now)
-		if err != nil {
-			return nil, internal(err)
-		}
-		g, events = next, append(events, e)
+	return advance(g, events, now, grant.Action{Verb: grant.Complete})
+}
+
+// advance adds an action that approves a grant, and its activation if its time has come.
+func advance(g grant.Grant, events []grant.Event, now time.Time, a grant.Action) ([]grant.Event, error) {
+	g, e, err := grant.Advance(g, a, now)
+	if err != nil {
+		return nil, advanceError(err)
 	}
-	return events, nil
+	events = append(events, e)
+	if g.State != grant.Approved || now.Before(g.StartsAt) {
+		return events, nil
+	}
+	_, e, err = grant.Advance(g, grant.Action{Verb: grant.Activate}, now)
+	if err != nil {
+		return nil, advanceError(err)
+	}
+	return append(events, e), nil
 }
 
 // settle ends a grant that has run out but that the clock has not come round to, so that it does not stand in the way of
@@ -162,47 +180,78 @@ func over(g grant.Grant, now time.Time) bool {
 	return !now.Before(g.LapsesAt)
 }
 
-// refuse records what policy refused, and answers with its explanation. If it cannot be recorded, that is the answer.
-func (s *Service) refuse(ctx context.Context, c Caller, p grant.Pool, ask Ask, d policy.Decision) error {
-	e := grant.Event{Verb: grant.Refuse, Actor: c.Subject, Comment: ask.Reason, At: s.Now(), Grant: grant.Grant{
-		Subject: c.Subject, Pool: p, Reason: ask.Reason, Duration: ask.Duration, Groups: c.Groups,
-		Policy: d.Rule, PolicyHash: d.Hash, Explanation: d.Explanation,
-	}}
+// refuse records what the caller asked for and policy refused, and answers with its explanation. If it cannot be recorded,
+// that is the answer.
+func (s *Service) refuse(ctx context.Context, c Caller, asked grant.Grant, d policy.Decision) error {
+	asked.Rule, asked.Policy, asked.PolicyHash, asked.Explanation = d.Rule, d.Policy, d.Hash, d.Explanation
+	e := grant.Event{Verb: grant.Refuse, Actor: c.Subject, Comment: asked.Reason, At: s.Now(), Grant: asked}
 	if _, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}}); err != nil {
 		return internal(err)
+	}
+	if d.TimedOut {
+		return errorf(Unavailable, "%s", d.Explanation)
 	}
 	return errorf(Forbidden, "%s", d.Explanation)
 }
 
-func (s *Service) evaluate(ctx context.Context, c Caller, p grant.Pool, d time.Duration) policy.Decision {
-	return s.Policy.Evaluate(ctx, policy.Request{
-		Subject: c.Subject, Groups: c.Groups, Pool: p, Duration: d, At: s.Now(),
-	})
+// holdings are a subject's grants that are not over, as they were at a revision.
+type holdings struct {
+	subject  grant.Subject
+	revision int64
+	grants   []grant.Grant
 }
 
-func checkAsk(a Ask) error {
-	if a.Duration < time.Second || a.Duration%time.Second != 0 {
-		return errorf(Invalid, "duration: want a positive number of whole seconds")
-	}
-	if strings.TrimSpace(a.Reason) == "" {
-		return errorf(Invalid, "reason: say why you need it")
-	}
-	return checkText("reason", a.Reason)
-}
+// maxHeld bounds how many grants of a subject are looked at. Nobody may hold more: a request beyond is a conflict.
+const maxHeld = 1000
 
-// checkText refuses what would garble a log or a page, or read as something else than it is: control characters but tab
-// and newline, invisible and direction-changing ones, other line ends, and broken UTF-8.
-func checkText(field, text string) error {
-	if len(text) > MaxText {
-		return errorf(Invalid, "%s: at most %d bytes", field, MaxText)
+var openStates = []grant.State{grant.Pending, grant.Approved, grant.Active}
+
+// grantsOf reads what a subject holds. What is decided on it must be committed with unchanged: two requests at the same
+// time must not both be the last that a limit allows.
+func (s *Service) grantsOf(ctx context.Context, subject grant.Subject) (holdings, error) {
+	// First the revision: a grant that changes in between is then newer than it.
+	head, err := s.History.Head(ctx)
+	if err != nil {
+		return holdings{}, internal(err)
 	}
-	if !utf8.ValidString(text) {
-		return errorf(Invalid, "%s: not UTF-8", field)
+	records, err := s.Grants.List(ctx, store.Query{Subject: subject, States: openStates, Limit: maxHeld})
+	if err != nil {
+		return holdings{}, internal(err)
 	}
-	for _, r := range text {
-		if r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
-			return errorf(Invalid, "%s: has a control character", field)
+	if len(records) == maxHeld {
+		return holdings{}, errorf(Conflict, "%d grants of yours are open; end one of them first", maxHeld)
+	}
+	h := holdings{subject: subject, revision: head}
+	now := s.Now()
+	for _, r := range records {
+		if r.Grant.State == grant.Pending && now.Before(r.Grant.LapsesAt) || r.Grant.State != grant.Pending && !over(r.Grant, now) {
+			h.grants = append(h.grants, r.Grant)
 		}
 	}
-	return nil
+	return h, nil
+}
+
+func (h holdings) unchanged() *store.Since {
+	return &store.Since{Subject: h.subject, Revision: h.revision}
+}
+
+// open are the pools of the grants that are approved or active, but the one with this id.
+func (h holdings) open(but string) []grant.Pool {
+	pools := []grant.Pool{}
+	for _, g := range h.grants {
+		if g.State != grant.Pending && g.ID != but {
+			pools = append(pools, g.Pool)
+		}
+	}
+	return pools
+}
+
+func (h holdings) waiting() int {
+	n := 0
+	for _, g := range h.grants {
+		if g.State == grant.Pending {
+			n++
+		}
+	}
+	return n
 }

@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"errors"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
@@ -14,10 +13,6 @@ type Revocation struct {
 	Reason  string
 }
 
-// revokeTries bounds how often Revoke starts again when the grant changes under it: a revocation must not lose to an
-// approval, and a grant has few transitions.
-const revokeTries = 5
-
 // Revoke ends a grant: its subject gives it up (or cancels what is not active yet), an approver of its pool or an operator
 // revokes it. Errors: Invalid, Forbidden, NotFound, Conflict (it has ended already).
 func (s *Service) Revoke(ctx context.Context, c Caller, r Revocation, key string) (View, error) {
@@ -28,31 +23,24 @@ func (s *Service) Revoke(ctx context.Context, c Caller, r Revocation, key string
 	if err != nil {
 		return View{}, err
 	}
-	return s.once(ctx, call, func() (v View, err error) {
-		for range revokeTries {
-			if v, err = s.revokeOnce(ctx, c, call, r); !errors.Is(err, store.ErrConflict) {
-				break
-			}
-		}
-		return v, err
-	})
+	return s.again(ctx, call, func() (store.Record, error) { return s.revokeOnce(ctx, c, call, r) })
 }
 
-func (s *Service) revokeOnce(ctx context.Context, c Caller, call call, r Revocation) (View, error) {
+func (s *Service) revokeOnce(ctx context.Context, c Caller, call call, r Revocation) (store.Record, error) {
 	record, err := s.record(ctx, r.GrantID)
 	if err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
 	a, err := s.revocation(c, record.Grant)
 	if err != nil {
-		return View{}, err
+		return store.Record{}, err
 	}
 	a.Comment = r.Reason
 	_, e, err := grant.Advance(record.Grant, a, s.Now())
 	if err != nil {
-		return View{}, advanceError(err)
+		return store.Record{}, advanceError(err)
 	}
-	return s.commit(ctx, call, e)
+	return s.commit(ctx, call, nil, e)
 }
 
 // revocation is the action by which this caller ends the grant, or why they may not.
@@ -67,7 +55,7 @@ func (s *Service) revocation(c Caller, g grant.Grant) (grant.Action, error) {
 		}
 	case s.isOperator(c):
 		a.Cause = grant.CauseOperator
-	case mayDecide(c, g), c.Subject.IsPerson() && member(c.Groups, s.Policy.Approvers(g.Pool)):
+	case mayDecide(c, g), mayReview(c, g), c.Subject.IsPerson() && member(c.Groups, s.approvers(g.Pool)):
 		a.Cause = grant.CauseApprover
 	case s.maySee(c, g):
 		return a, errorf(Forbidden, "only its subject, an approver of its pool or an operator ends a grant")
@@ -75,4 +63,10 @@ func (s *Service) revocation(c Caller, g grant.Grant) (grant.Action, error) {
 		return a, noSuchGrant()
 	}
 	return a, nil
+}
+
+// approvers are the groups whose members approve for the pool by the policy in force.
+func (s *Service) approvers(p grant.Pool) []string {
+	found, _ := s.Catalog.Pool(p)
+	return s.Policy.Approvers(p, found.Tags)
 }

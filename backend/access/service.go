@@ -12,17 +12,12 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
 )
 
-// Caller is who calls, as the login proved it.
-type Caller struct {
-	Subject grant.Subject
-	Groups  []string
-}
-
 // Pool is a pool of the configuration.
 type Pool struct {
 	Name        grant.Pool
 	Description string
 	Hosts       []string
+	Tags        []string // of the pool and of its environment, for policy
 }
 
 // Catalog knows the pools.
@@ -68,37 +63,53 @@ type Tokens interface {
 	Issue(ctx context.Context, c Claims, now time.Time) (token string, expires time.Time, err error)
 }
 
-// Config is what a Service is built of. All fields but the groups are required.
+// Config is what a Service is built of. All fields but the groups and the agents are required.
 type Config struct {
 	Grants    store.Grants
+	History   store.History
+	Directory Directory
 	Policy    policy.Engine
+	Source    PolicySource
 	Catalog   Catalog
 	Enforcer  Enforcer
 	Tokens    Tokens
 	Fleet     Fleet
 	Auditors  []string // groups that may read all
-	Operators []string // groups that may read and revoke all, and change servers
+	Operators []string // groups that may read and revoke all, lock, and change servers
+	// Agents are the service accounts that act for a person, by the account's subject.
+	Agents map[grant.Subject]Agent
+	// GroupsMaxAge is how old a person's groups may be for an approval or a review to count.
+	GroupsMaxAge time.Duration
 	// Wait is how long a call waits for the nodes.
 	Wait  time.Duration
 	Now   func() time.Time
-	NewID func() string // a new grant's id: unique, of A-Z a-z 0-9 . _ -, at most 64
+	NewID func() string // a new grant's or lock's id: unique, of A-Z a-z 0-9 . _ -, at most 64
 }
 
 // Service carries out the use cases. It is safe for concurrent use.
 type Service struct {
 	Config
+	// poked tells the Judge loop that it has something to do.
+	poked chan struct{}
+	turns turns
 }
 
 // New checks the configuration.
 func New(c Config) (*Service, error) {
-	if c.Grants == nil || c.Policy == nil || c.Catalog == nil || c.Enforcer == nil || c.Tokens == nil ||
-		c.Fleet == nil || c.Now == nil || c.NewID == nil {
+	if c.Grants == nil || c.History == nil || c.Directory == nil || c.Policy == nil || c.Source == nil || c.Catalog == nil ||
+		c.Enforcer == nil || c.Tokens == nil || c.Fleet == nil || c.Now == nil || c.NewID == nil {
 		return nil, errors.New("access: a part of the configuration is missing")
 	}
 	if slices.Contains(c.Auditors, "") || slices.Contains(c.Operators, "") {
 		return nil, errors.New("access: the name of a group of auditors or operators is empty")
 	}
-	return &Service{Config: c}, nil
+	if c.GroupsMaxAge <= 0 {
+		return nil, errors.New("access: groups must be allowed some age")
+	}
+	if err := checkAgents(c.Agents); err != nil {
+		return nil, fmt.Errorf("access: %w", err)
+	}
+	return &Service{Config: c, poked: make(chan struct{}, 1)}, nil
 }
 
 // View is a grant as it is shown to somebody who may see it.
@@ -107,13 +118,15 @@ type View struct {
 	Etag           string
 	Enforcement    Enforcement
 	Hosts          []string
-	ApproverGroups []string
+	ApproverGroups []string // those that the steps name, of the vote that is on or, afterwards, of the request
+	// Steps is the vote that is on, with the people who could approve; only where one grant is asked for.
+	Steps []StepView
 }
 
 func (s *Service) view(r store.Record) View {
 	v := View{Grant: r.Grant, Etag: etag(r.Grant), Enforcement: s.Enforcer.Enforcement(r)}
-	for _, step := range r.Grant.Steps {
-		v.ApproverGroups = append(v.ApproverGroups, step.Groups...)
+	if v.ApproverGroups = r.Grant.Deciders(); !r.Grant.Waits() {
+		v.ApproverGroups = grant.Ballot{Steps: r.Grant.Steps}.Groups()
 	}
 	if p, ok := s.Catalog.Pool(r.Grant.Pool); ok {
 		v.Hosts = p.Hosts
@@ -137,28 +150,38 @@ func (s *Service) pool(environment, name string) (Pool, error) {
 	return found, nil
 }
 
-// commit writes events with the call's key, tells the nodes, and waits a bounded time for them.
-func (s *Service) commit(ctx context.Context, c call, events ...grant.Event) (View, error) {
+// commit writes events with the call's key and tells the nodes.
+func (s *Service) commit(ctx context.Context, c call, unless *store.Since, events ...grant.Event) (store.Record, error) {
 	last := events[len(events)-1].Grant
-	revision, err := s.Grants.Commit(ctx, store.Change{Events: events, Replay: c.replay(last.ID, s.Now())})
-	var live *store.LiveError
-	switch {
-	case err == nil:
-	case errors.Is(err, store.ErrReplay):
-		// The same call was carried out between our look-up and our commit: once finds it.
-		return View{}, &Error{Code: Conflict, Message: "this idempotency key was just used", GrantID: last.ID, cause: err}
-	case errors.As(err, &live):
-		return View{}, liveConflict(live.ID)
-	case errors.Is(err, store.ErrConflict):
-		return View{}, &Error{Code: Conflict, Message: "the grant has changed in between; read it again",
-			GrantID: events[0].Grant.ID, cause: err}
-	default:
-		return View{}, internal(err)
+	change := store.Change{Events: events, Replay: c.replay(last.ID, s.Now()), Unless: unless}
+	revision, err := s.Grants.Commit(ctx, change)
+	if err != nil {
+		return store.Record{}, commitError(err, last)
 	}
 	s.Enforcer.Changed(revision)
-	record := store.Record{Grant: last, Revision: revision}
-	s.await(ctx, record)
-	return s.view(record), nil
+	if _, hash := s.Policy.Version(); last.PolicyHash != hash {
+		s.Poke() // policy was exchanged since it was asked: what it gave is judged by the new one at once
+	}
+	return store.Record{Grant: last, Revision: revision}, nil
+}
+
+// commitError is the caller's error for a change that was not written.
+func commitError(err error, g grant.Grant) error {
+	var live *store.LiveError
+	var locked *store.LockedError
+	switch {
+	case errors.Is(err, store.ErrReplay):
+		// The same call was carried out between our look-up and our commit: once finds it.
+		return &Error{Code: Conflict, Message: "this idempotency key was just used", GrantID: g.ID, cause: err}
+	case errors.As(err, &live):
+		return liveConflict(live.ID)
+	case errors.As(err, &locked):
+		return &Error{Code: Forbidden, Message: lockSentence(locked.Lock), GrantID: g.ID, cause: err}
+	case errors.Is(err, store.ErrConflict):
+		return &Error{Code: Conflict, Message: "the grant has changed in between; read it again", GrantID: g.ID, cause: err}
+	default:
+		return internal(err)
+	}
 }
 
 // await waits for the nodes where there is something for them to do.

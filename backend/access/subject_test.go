@@ -23,7 +23,7 @@ func TestI11AHostileSubjectChangesNothing(t *testing.T) {
 		"no address": "alice", "another kind": "robot:x",
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := access.Caller{Subject: subject, Groups: []string{"eng", "sre", "operators"}}
+			c := access.Caller{Subject: subject, Groups: []string{"eng", "sre", "operators"}, GroupsAt: begin}
 			_, err := w.service.Request(t.Context(), c, ask("staging", "db"), w.key())
 			w.equal("request", code(err), access.Invalid)
 			_, err = w.service.Request(t.Context(), c, ask("test", "db"), w.key()) // which policy would refuse, with an event

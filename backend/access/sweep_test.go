@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,37 +13,26 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
 )
 
-// window writes an approved grant whose window begins and lapses at the times.
-func (w *world) window(id string, s grant.Subject, starts, lapses time.Time) {
+// window asks for staging/app from a time on, which nobody has to approve.
+func (w *world) window(c access.Caller, in time.Duration) access.View {
 	w.t.Helper()
-	g, asked, err := grant.Ask(grant.Grant{
-		ID: id, Subject: s, Pool: grant.Pool{Environment: "staging", Name: "app"}, Reason: "r", Duration: time.Minute,
-		StartsAt: starts, LapsesAt: lapses,
-	}, w.now())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	_, completed, err := grant.Advance(g, grant.Action{Verb: grant.Complete}, w.now())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if _, err := w.db.Commit(w.t.Context(), store.Change{Events: []grant.Event{asked, completed}}); err != nil {
-		w.t.Fatal(err)
-	}
+	a := ask("staging", "app")
+	a.StartsAt = w.now().Add(in)
+	return w.requested(c, a)
 }
 
 func TestSweepDoesWhatIsDueAndNothingElse(t *testing.T) {
 	w := newWorld(t)
-	active := w.request(alice, "staging", "db").Grant.ID                              // until 15 minutes
-	pending := w.request(alice, "prod", "db").Grant.ID                                // until 2 hours
-	w.window("w1", "w1@example.com", begin.Add(time.Hour), begin.Add(90*time.Minute)) // its window begins in an hour
-	w.window("w2", "w2@example.com", begin.Add(time.Hour), begin.Add(61*time.Minute)) // and nobody looks before it is over
+	active := w.request(alice, "staging", "db").Grant.ID // until 15 minutes
+	pending := w.request(alice, "prod", "db").Grant.ID   // until 2 hours
+	w1 := w.window(alice, time.Hour).Grant.ID            // its window begins in an hour
+	w2 := w.window(dave, 45*time.Minute).Grant.ID        // and nobody looks before it is over
 	states := func() []grant.State {
 		w.t.Helper()
 		if err := w.service.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return []grant.State{w.stored(active).State, w.stored(pending).State, w.stored("w1").State, w.stored("w2").State}
+		return []grant.State{w.stored(active).State, w.stored(pending).State, w.stored(w1).State, w.stored(w2).State}
 	}
 	w.equal("at once", states(), []grant.State{grant.Active, grant.Pending, grant.Approved, grant.Approved})
 	w.pass(15*time.Minute - 600*time.Millisecond) // expiries are whole seconds
@@ -66,7 +56,7 @@ type failing struct {
 }
 
 func (f failing) Commit(ctx context.Context, c store.Change) (int64, error) {
-	if len(c.Events) > 0 && c.Events[0].Grant.ID == f.id {
+	if slices.ContainsFunc(c.Events, func(e grant.Event) bool { return e.Grant.ID == f.id }) {
 		return 0, f.err
 	}
 	return f.Grants.Commit(ctx, c)

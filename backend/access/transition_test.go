@@ -124,7 +124,7 @@ func TestARequestThatHasLapsedCannotBeApproved(t *testing.T) {
 	w := newWorld(t)
 	v := w.request(alice, "prod", "db")
 	w.pass(2 * time.Hour)
-	_, err := w.service.Approve(t.Context(), bob, access.Decision{GrantID: v.Grant.ID, Etag: v.Etag}, w.key())
+	_, err := w.service.Approve(t.Context(), w.fresh(bob), shown(v), w.key())
 	w.equal("code", code(err), access.Conflict)
 	w.equal("state", w.stored(v.Grant.ID).State, grant.Pending)
 }
@@ -245,19 +245,4 @@ func TestARefusalByPolicyIsAnEventAndNoGrant(t *testing.T) {
 			w.equal("told", w.enforcer.told(), []int64{})
 		})
 	}
-}
-
-func TestPreviewSaysWhatRequestWouldAndWritesNothing(t *testing.T) {
-	w := newWorld(t)
-	d, err := w.service.Preview(t.Context(), alice, "prod", "db", 0)
-	w.equal("code", code(err), ok)
-	w.equal("allowed", d.Allowed, true)
-	w.equal("default", d.Duration, 15*time.Minute)
-	w.equal("steps", d.Steps, []grant.Step{{Groups: []string{"sre"}, Count: 1}})
-	d, err = w.service.Preview(t.Context(), nobody, "prod", "db", time.Minute)
-	w.equal("code", code(err), ok)
-	w.equal("allowed", d.Allowed, false)
-	w.equal("pools", len(w.service.Pools(t.Context(), alice, "staging")), 2)
-	w.equal("pools", len(w.service.Pools(t.Context(), alice, "")), 4)
-	w.equal("events", w.verbs(), []grant.Verb{})
 }

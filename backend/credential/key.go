@@ -74,29 +74,45 @@ func Thumbprint(public crypto.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum), nil
 }
 
-// Init makes the first signing key if there is none. It answers the current key's KID and whether it was made.
+// Init makes the first signing key if there is none. It answers the current key's KID and whether it was made. Of several
+// gateways that start at once on a new store, one makes it: the store has room for one current key.
 func Init(ctx context.Context, keys store.Keys, s *Sealer, now time.Time) (kid string, made bool, err error) {
-	have, err := keys.Keys(ctx)
-	if err != nil {
-		return "", false, fmt.Errorf("read keys: %w", err)
-	}
-	for _, k := range have {
-		if k.State == Current {
-			// A key that cannot be opened must be seen now, not when the first token is asked for.
-			if _, err := open(s, k); err != nil {
-				return "", false, err
-			}
-			return k.KID, false, nil
-		}
+	if kid, err = current(ctx, keys, s); kid != "" || err != nil {
+		return kid, false, err
 	}
 	k, err := NewKey(s, now)
 	if err != nil {
 		return "", false, err
 	}
-	if err := keys.AddKey(ctx, k); err != nil {
+	err = keys.AddKey(ctx, k)
+	if errors.Is(err, store.ErrConflict) {
+		if kid, err = current(ctx, keys, s); kid != "" || err != nil {
+			return kid, false, err
+		}
+		err = store.ErrConflict
+	}
+	if err != nil {
 		return "", false, fmt.Errorf("add key: %w", err)
 	}
 	return k.KID, true, nil
+}
+
+// current is the current key's KID; empty if there is none. A key that cannot be opened must be seen now, not when the
+// first token is asked for.
+func current(ctx context.Context, keys store.Keys, s *Sealer) (string, error) {
+	have, err := keys.Keys(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read keys: %w", err)
+	}
+	for _, k := range have {
+		if k.State == Current {
+			if _, err := open(s, k); err != nil {
+				return "", err
+			}
+			return k.KID, nil
+		}
+	}
+	return "", nil
 }
 
 // Published are the public keys that the nodes must verify by. It fails if one of them is not the key that its KID names:

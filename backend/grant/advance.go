@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,10 +20,17 @@ type Action struct {
 	Verb    Verb
 	Actor   Subject // who; empty for the clock and for policy
 	Comment string
-	Cause   Cause         // of Revoke
-	Step    int           // of Approve and Complete: the step that the approval counts for
-	By      time.Duration // of Extend: how much later it ends, whole seconds
+	Cause   Cause    // of Revoke
+	Groups  []string // of Approve, Complete and an approver's Extend: the actor's groups at this time
+	// Extension is what is asked for by AskExtension and by an Extend that policy gives at once. Its times and approvals are
+	// set here.
+	Extension Extension
+	// Ground is policy's decision by which Complete or an approver's Extend opens it; zero keeps that of the request.
+	Ground Ground
 }
+
+// Ground is the decision of policy that something rests on.
+type Ground struct{ Rule, Policy, PolicyHash, Explanation string }
 
 // Event is the record of one transition: what the audit log keeps and sinks are told.
 type Event struct {
@@ -32,69 +40,25 @@ type Event struct {
 	Actor   Subject // empty for the clock and for policy
 	Comment string
 	At      time.Time
-}
-
-// Ask makes a pending grant out of draft, which must have ID, Subject, Pool, Reason, Duration, LapsesAt and, if policy
-// wants approvals, Steps; Owner, Groups, StartsAt, policy's fields are kept. Other fields must be zero. Names must be
-// canonical: I11 compares them byte by byte. Errors wrap ErrAction.
-func Ask(draft Grant, at time.Time) (Grant, Event, error) {
-	at = normalize(at)
-	switch {
-	case draft.ID == "" || draft.Subject == "" || draft.Pool == Pool{} || draft.Reason == "":
-		return Grant{}, Event{}, fmt.Errorf("%w: a request has an id, a subject, a pool and a reason", ErrAction)
-	case draft.Duration < time.Second || draft.Duration%time.Second != 0:
-		return Grant{}, Event{}, fmt.Errorf("%w: a duration is a positive number of whole seconds", ErrAction)
-	case !draft.untouched():
-		return Grant{}, Event{}, fmt.Errorf("%w: the request has a state already", ErrAction)
-	case !draft.LapsesAt.After(at):
-		return Grant{}, Event{}, fmt.Errorf("%w: the request would lapse before it is made", ErrAction)
-	}
-	if err := checkDraft(draft); err != nil {
-		return Grant{}, Event{}, err
-	}
-	g := draft
-	g.State, g.RequestedAt, g.Version = Pending, at, 1
-	g.LapsesAt, g.StartsAt = normalize(g.LapsesAt), normalize(g.StartsAt)
-	return g, Event{Grant: g, Verb: Request, Actor: g.Subject, Comment: g.Reason, At: at}, nil
-}
-
-// untouched reports whether no transition has left a trace in a draft.
-func (g Grant) untouched() bool {
-	return g.State == "" && g.Version == 0 && len(g.Approvals) == 0 && g.Cause == "" && g.EndedBy == "" && g.Comment == "" &&
-		g.RequestedAt.IsZero() && g.ActivatedAt.IsZero() && g.ExpiresAt.IsZero() && g.EndedAt.IsZero()
-}
-
-// checkDraft holds what the rest of a grant's life relies on: names in their one spelling, an owner who is a person, and
-// no step that nobody would have to approve.
-func checkDraft(draft Grant) error {
-	if _, err := ParseSubject(string(draft.Subject)); err != nil {
-		return fmt.Errorf("%w: the subject is %w", ErrAction, err)
-	}
-	if draft.Owner != "" && !draft.Owner.IsPerson() {
-		return fmt.Errorf("%w: the owner of an agent is a person", ErrAction)
-	}
-	if _, err := NewPool(draft.Pool.Environment, draft.Pool.Name); err != nil {
-		return fmt.Errorf("%w: the pool is %w", ErrAction, err)
-	}
-	for _, step := range draft.Steps {
-		if step.Count < 1 || len(step.Groups) == 0 || slices.Contains(step.Groups, "") {
-			return fmt.Errorf("%w: a step has named groups and asks for at least one approval", ErrAction)
-		}
-	}
-	return nil
+	Lock    Lock // of PutLock and LiftLock: as it is then; their Grant is empty
 }
 
 // Advance applies one action at the time at. It is the only way in which a grant changes. The grant that it returns has
-// the next version. Errors wrap ErrTransition (the state does not allow it, or time has not come) or ErrAction (nobody
-// could do that: self-approval, an agent's approval, an approval twice); the grant is then unchanged.
+// the next version. Errors wrap ErrTransition (the state does not allow it, time has not come or has passed, nobody waits
+// for this approval) or ErrAction (nobody could do that: self-approval, an agent's approval). The grant and the event that
+// it returns share memory with each other and with nothing that was passed in, which stays as it was.
 func Advance(g Grant, a Action, at time.Time) (Grant, Event, error) {
 	at = normalize(at)
+	a.Extension.LapsesAt = normalize(a.Extension.LapsesAt)
 	to, ok := next(g.State, a.Verb)
 	if !ok || a.Verb == Request { // what is asked for comes through Ask, with its checks
 		return Grant{}, Event{}, fmt.Errorf("%w: a grant that is %s cannot %s", ErrTransition, g.State, a.Verb)
 	}
-	if a.Actor != "" && (a.Verb == Activate || a.Verb == Lapse || a.Verb == Expire) {
-		return Grant{}, Event{}, fmt.Errorf("%w: %s is the clock's, nobody else's", ErrAction, a.Verb)
+	switch a.Verb {
+	case Activate, Lapse, Expire, LapseExtension:
+		if a.Actor != "" {
+			return Grant{}, Event{}, fmt.Errorf("%w: %s is the clock's, nobody else's", ErrAction, a.Verb)
+		}
 	}
 	if err := check(g, a, at); err != nil {
 		return Grant{}, Event{}, err
@@ -110,83 +74,32 @@ func check(g Grant, a Action, at time.Time) error {
 	switch a.Verb {
 	case Approve, Complete:
 		return checkApproval(g, a, at)
-	case Deny:
-		return checkDecider(g, a.Actor, at)
+	case Withdraw:
+		return checkWithdrawal(g, a)
+	case Deny, DenyExtension:
+		return checkDecider(g, a, at)
 	case Activate:
-		if at.Before(g.StartsAt) {
-			return fmt.Errorf("%w: its window has not begun", ErrTransition)
-		}
-		if !at.Before(g.LapsesAt) {
-			return fmt.Errorf("%w: its window has passed", ErrTransition)
-		}
+		return checkActivation(g, at)
 	case Cancel:
-		if a.Actor != g.Subject && (g.Owner == "" || a.Actor != g.Owner) {
-			return fmt.Errorf("%w: only its subject cancels a request", ErrAction)
-		}
+		return checkRequester(g, a)
+	case CancelExtension:
+		return cmp.Or(checkRequester(g, a), checkExtensionWaits(g))
 	case Lapse:
-		if at.Before(g.LapsesAt) {
-			return fmt.Errorf("%w: it has not lapsed", ErrTransition)
-		}
+		return checkLapse(g, at)
+	case LapseExtension:
+		return cmp.Or(checkExtensionWaits(g), checkLapse(g, at))
 	case Expire:
 		if at.Before(g.ExpiresAt) {
 			return fmt.Errorf("%w: it has not expired", ErrTransition)
 		}
-	case Extend:
+	case AskExtension, Extend:
 		return checkExtension(g, a, at)
 	case Revoke:
-		if a.Cause == "" {
+		if !slices.Contains(Causes(), a.Cause) {
 			return fmt.Errorf("%w: a revocation has a cause", ErrAction)
 		}
-	}
-	return nil
-}
-
-func checkApproval(g Grant, a Action, at time.Time) error {
-	if a.Verb == Complete && len(g.Steps) == 0 {
-		if a.Actor != "" {
-			return fmt.Errorf("%w: nobody's approval was asked for", ErrAction)
-		}
-		return nil // policy approved by itself
-	}
-	if err := checkDecider(g, a.Actor, at); err != nil {
-		return err
-	}
-	if g.ApprovedBy(a.Actor) {
-		return fmt.Errorf("%w: the same person approves once", ErrTransition)
-	}
-	missing := g.MissingSteps()
-	if !slices.Contains(missing, a.Step) {
-		return fmt.Errorf("%w: that step needs no approval", ErrTransition)
-	}
-	n := g.clone()
-	n.Approvals = append(n.Approvals, Approval{By: a.Actor, Step: a.Step})
-	if complete := len(n.MissingSteps()) == 0; complete != (a.Verb == Complete) {
-		return fmt.Errorf("%w: %s does not fit the approvals that are missing", ErrAction, a.Verb)
-	}
-	return nil
-}
-
-// checkDecider holds I11: the requester, the owner of a requesting agent, a service or an agent never decides.
-func checkDecider(g Grant, actor Subject, at time.Time) error {
-	switch {
-	case !actor.IsPerson():
-		return fmt.Errorf("%w: only a person decides on a request", ErrAction)
-	case actor == g.Subject || actor == g.Owner:
-		return fmt.Errorf("%w: nobody decides on their own request", ErrAction)
-	case !at.Before(g.LapsesAt):
-		return fmt.Errorf("%w: the request has lapsed", ErrTransition)
-	}
-	return nil
-}
-
-func checkExtension(g Grant, a Action, at time.Time) error {
-	switch {
-	case a.By < time.Second || a.By%time.Second != 0:
-		return fmt.Errorf("%w: an extension is a positive number of whole seconds", ErrAction)
-	case g.Duration+a.By < g.Duration: // wrapped round
-		return fmt.Errorf("%w: the extension is too long", ErrAction)
-	case !at.Before(g.ExpiresAt):
-		return fmt.Errorf("%w: it has expired", ErrTransition)
+	case DoReview:
+		return checkReview(g, a)
 	}
 	return nil
 }
@@ -195,24 +108,84 @@ func checkExtension(g Grant, a Action, at time.Time) error {
 func apply(g Grant, a Action, at time.Time) Grant {
 	switch a.Verb {
 	case Approve, Complete:
-		if a.Actor != "" {
-			g.Approvals = append(g.Approvals, Approval{By: a.Actor, At: at, Comment: a.Comment, Step: a.Step})
+		g = addApproval(g, a, at)
+		if a.Verb == Complete {
+			g = rest(g, a.Ground)
 		}
+		if a.Verb == Complete && !g.StartsAt.IsZero() {
+			g.LapsesAt = expiry(g, at) // approved: it may wait for its whole window
+		}
+	case Withdraw:
+		g = withdraw(g, a.Actor)
 	case Activate:
-		// The clock starts here: it does not run while people decide. HAProxy compares whole seconds, so the expiry is
-		// rounded down to one; never later than asked.
-		g.ActivatedAt = at
-		g.ExpiresAt = at.Add(g.Duration).Truncate(time.Second)
+		g.ActivatedAt, g.GivenAt, g.ExpiresAt = at, at, expiry(g, at)
+	case AskExtension:
+		g.Extension = a.Extension.clone()
+		g.Extension.Approvals, g.Extension.RequestedAt = nil, at // nobody brings approvals along
 	case Extend:
-		g.ExpiresAt = g.ExpiresAt.Add(a.By)
-		g.Duration += a.By
+		g = extend(g, a, at)
+	case DenyExtension, CancelExtension, LapseExtension:
+		g.Extension = Extension{}
 	case Deny, Cancel, Lapse, Expire, Revoke:
 		g.EndedAt, g.EndedBy, g.Comment = at, a.Actor, a.Comment
+		g.Extension = Extension{}
 		if a.Verb == Revoke {
 			g.Cause = a.Cause
 		}
+	case DoReview:
+		g.Review.By, g.Review.At, g.Review.Comment = a.Actor, at, a.Comment
 	}
 	return g
+}
+
+// expiry is when a grant ends that is activated now. The clock starts here: it does not run while people decide; but a
+// window that was asked for ends when it was to end. HAProxy compares whole seconds, so it is rounded down to one: never
+// later than asked.
+func expiry(g Grant, at time.Time) time.Time {
+	if !g.StartsAt.IsZero() {
+		at = g.StartsAt
+	}
+	return at.Add(g.Duration).Truncate(time.Second)
+}
+
+func checkActivation(g Grant, at time.Time) error {
+	if at.Before(g.StartsAt) {
+		return fmt.Errorf("%w: its window has not begun", ErrTransition)
+	}
+	if !at.Before(g.LapsesAt) || !at.Before(expiry(g, at)) {
+		return fmt.Errorf("%w: its window has passed", ErrTransition)
+	}
+	return nil
+}
+
+// checkRequester: what the subject alone does, or the owner of the agent that it is.
+func checkRequester(g Grant, a Action) error {
+	if a.Actor == "" || a.Actor != g.Subject && a.Actor != g.Owner {
+		return fmt.Errorf("%w: only its subject can %s", ErrAction, a.Verb)
+	}
+	return nil
+}
+
+func checkExtensionWaits(g Grant) error {
+	if !g.Extension.Asked() {
+		return fmt.Errorf("%w: no extension is waiting", ErrTransition)
+	}
+	return nil
+}
+
+func checkLapse(g Grant, at time.Time) error {
+	if at.Before(g.waitsUntil()) {
+		return fmt.Errorf("%w: it has not lapsed", ErrTransition)
+	}
+	return nil
+}
+
+// waitsUntil is when the wait for people, or for the window, ends.
+func (g Grant) waitsUntil() time.Time {
+	if g.State == Active {
+		return g.Extension.LapsesAt
+	}
+	return g.LapsesAt
 }
 
 // normalize is the form in which times are kept: UTC, whole milliseconds, no monotonic clock.
@@ -221,4 +194,12 @@ func normalize(t time.Time) time.Time {
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Millisecond)
+}
+
+// rest makes a grant rest on another decision than that of its request.
+func rest(g Grant, on Ground) Grant {
+	if on != (Ground{}) {
+		g.Rule, g.Policy, g.PolicyHash, g.Explanation = on.Rule, on.Policy, on.PolicyHash, on.Explanation
+	}
+	return g
 }

@@ -20,7 +20,7 @@ const (
 	Revoked   State = "revoked"   // ended early, by a person or because its ground was lost
 )
 
-// Final reports whether nothing can happen to a grant in this state any more.
+// Final reports whether a grant in this state stays in it for good.
 func (s State) Final() bool {
 	switch s {
 	case Denied, Cancelled, Lapsed, Expired, Revoked:
@@ -35,24 +35,17 @@ type Cause string
 
 // The causes of Revoked, and of nothing else.
 const (
-	CauseGivenUp  Cause = "given_up" // by its own subject
-	CauseApprover Cause = "approver" // by somebody who may approve for its pool
-	CauseOperator Cause = "operator" // by an operator
+	CauseGivenUp       Cause = "given_up"       // by its own subject
+	CauseApprover      Cause = "approver"       // by somebody who may approve for its pool
+	CauseOperator      Cause = "operator"       // by an operator
+	CauseGroupLost     Cause = "group_lost"     // its ground, a group of the subject's or an approver's, is gone
+	CausePolicyChanged Cause = "policy_changed" // the policy in force does not allow it any more
+	CauseLock          Cause = "lock"           // a lock covers it
 )
 
-// Step is one approval that policy asks for: Count people out of Groups, each counted once.
-type Step struct {
-	Groups []string `json:"groups"`
-	Count  int      `json:"count"`
-}
-
-// Approval is one person's yes.
-type Approval struct {
-	By      Subject   `json:"by"`
-	At      time.Time `json:"at"`
-	Comment string    `json:"comment,omitempty"`
-	// Step is the index in Grant.Steps that it counts for.
-	Step int `json:"step"`
+// Causes are all of them.
+func Causes() []Cause {
+	return []Cause{CauseGivenUp, CauseApprover, CauseOperator, CauseGroupLost, CausePolicyChanged, CauseLock}
 }
 
 // Grant is one subject's access to one pool for one window of time. It is a value: Advance returns a new one.
@@ -69,19 +62,33 @@ type Grant struct {
 
 	// Groups are the requester's groups as the request was decided on.
 	Groups []string
-	// Steps are the approvals that policy asked for; none if it approved at once.
+	// GroupsSource and GroupsAt say where Groups come from, and of when they are.
+	GroupsSource string
+	GroupsAt     time.Time
+	// Inputs are the requester's answers to what policy asks for, by name; nil for none.
+	Inputs map[string]string
+	// Steps are the approvals that policy asked for; none if it approved at once. Ordered: one after the other.
 	Steps     []Step
+	Ordered   bool
 	Approvals []Approval
-	// Policy is the name of the rule that allowed the request, PolicyHash the hash of the whole policy it stood in.
+	// Rule is the name of the rule that allowed the request; Policy and PolicyHash are the name and the hash of the whole
+	// policy that it stood in, and Explanation is policy's sentence for people. An extension brings its own.
+	Rule        string
 	Policy      string
 	PolicyHash  string
-	Explanation string // policy's sentence for people
+	Explanation string
+	// BreakGlass says that it was taken in an emergency, past the approvals; Notify are the groups and people to be told.
+	BreakGlass bool
+	Notify     []string
+	Review     Review    // what is asked for afterwards; zero for nothing
+	Extension  Extension // what is asked for and not decided yet; zero for nothing
 
 	RequestedAt time.Time
 	StartsAt    time.Time // when the window begins; zero: as soon as it is approved
 	LapsesAt    time.Time // until when it may wait in Pending, or in Approved for its window
 	ActivatedAt time.Time
-	ExpiresAt   time.Time // ActivatedAt + Duration; set from Active on
+	ExpiresAt   time.Time // the activation, or the beginning of its window, + Duration; set from Active on
+	GivenAt     time.Time // when the decision took effect that it rests on: the activation, or the last extension
 	EndedAt     time.Time
 	Cause       Cause
 	EndedBy     Subject // who ended, denied or cancelled it; empty for the clock
@@ -94,30 +101,61 @@ type Grant struct {
 // Live reports whether the grant admits at the time now, as HAProxy will judge it: active, and not yet expired.
 func (g Grant) Live(now time.Time) bool { return g.State == Active && now.Before(g.ExpiresAt) }
 
-// MissingSteps are the indexes of the steps that lack approvals, in order.
-func (g Grant) MissingSteps() []int {
-	var missing []int
-	for i, step := range g.Steps {
-		given := 0
-		for _, a := range g.Approvals {
-			if a.Step == i {
-				given++
-			}
-		}
-		if given < step.Count {
-			missing = append(missing, i)
-		}
+// Waits reports whether somebody's approval is waited for: of the request, or of an extension.
+func (g Grant) Waits() bool { return g.State == Pending || g.State == Active && g.Extension.Asked() }
+
+// Ballot is the vote that is on: that of the request while it is pending, afterwards that of the extension. It is empty if
+// nobody is asked.
+func (g Grant) Ballot() Ballot {
+	if g.State == Pending {
+		return Ballot{Steps: g.Steps, Ordered: g.Ordered, Approvals: g.Approvals}
 	}
-	return missing
+	if g.Waits() {
+		return Ballot{Steps: g.Extension.Steps, Ordered: g.Extension.Ordered, Approvals: g.Extension.Approvals}
+	}
+	return Ballot{}
 }
 
-// ApprovedBy reports whether s has approved already.
+// Deciders are the groups that the vote names, sorted, without doubles.
+func (g Grant) Deciders() []string { return g.Ballot().Groups() }
+
+// ApprovedBy reports whether s has approved the request, or the extension that is waiting.
 func (g Grant) ApprovedBy(s Subject) bool {
-	return slices.ContainsFunc(g.Approvals, func(a Approval) bool { return a.By == s })
+	by := func(a Approval) bool { return a.By == s }
+	return slices.ContainsFunc(g.Approvals, by) || slices.ContainsFunc(g.Extension.Approvals, by)
 }
 
-// clone copies what Advance appends to.
-func (g Grant) clone() Grant {
-	g.Approvals = slices.Clone(g.Approvals)
-	return g
+// Review is what is asked for after access in an emergency: that one of Groups looks at what was done.
+type Review struct {
+	Groups  []string
+	DueAt   time.Time // until when it is to be done
+	By      Subject   // who did it; empty until then
+	At      time.Time
+	Comment string
 }
+
+// Asked reports whether there is a review to do, or done.
+func (r Review) Asked() bool { return len(r.Groups) > 0 }
+
+// Done reports whether it was done.
+func (r Review) Done() bool { return r.By != "" }
+
+// Extension is what a subject asks for who needs an active grant for longer, while people decide on it.
+type Extension struct {
+	By        time.Duration // how much longer, whole seconds
+	Reason    string
+	Inputs    map[string]string
+	Steps     []Step
+	Ordered   bool
+	Approvals []Approval
+	// Of the decision by which it is asked for, as in Grant.
+	Rule        string
+	Policy      string
+	PolicyHash  string
+	Explanation string
+	RequestedAt time.Time
+	LapsesAt    time.Time // until when it waits; never after the grant's end
+}
+
+// Asked reports whether there is one.
+func (e Extension) Asked() bool { return e.By != 0 }

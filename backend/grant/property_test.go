@@ -1,7 +1,6 @@
 package grant
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -9,212 +8,163 @@ import (
 	"pgregory.net/rapid"
 )
 
-// oracle is a grant's life written a second time, with other means: seconds since noon, a set of approvals, and one rule
-// a verb. It uses nothing of the code under test but the names of states and verbs.
-type oracle struct {
-	state    State
-	version  int64
-	subject  Subject
-	owner    Subject
-	need     []int           // how many approvals each step lacks
-	said     map[Subject]int // who approved which step
-	start    int             // milliseconds after noon
-	lapse    int             // the same
-	end      int             // whole seconds after noon, once it was active
-	duration int             // seconds
-	endedBy  Subject
-	cause    Cause
-	ended    bool
-}
-
-// people are those who may approve or deny for anybody but themselves; the others are no persons.
-var people = map[Subject]bool{alice: true, bob: true, carol: true, "dave@example.com": true}
-
-func (o *oracle) decides(actor Subject, at int) bool {
-	return people[actor] && actor != o.subject && actor != o.owner && at < o.lapse
-}
-
-func (o *oracle) finish(to State, a Action) {
-	o.state, o.ended, o.endedBy = to, true, a.Actor
-}
-
-// accept carries the action out if it is allowed.
-func (o *oracle) accept(a Action, at int) bool {
-	byClock := a.Actor == ""
-	switch {
-	case o.state == Pending && (a.Verb == Approve || a.Verb == Complete):
-		if !o.counts(a, at) {
-			return false
-		}
-	case o.state == Pending && a.Verb == Deny:
-		if !o.decides(a.Actor, at) {
-			return false
-		}
-		o.finish(Denied, a)
-	case (o.state == Pending || o.state == Approved) && a.Verb == Cancel:
-		if byClock || a.Actor != o.subject && a.Actor != o.owner {
-			return false
-		}
-		o.finish(Cancelled, a)
-	case (o.state == Pending || o.state == Approved) && a.Verb == Lapse:
-		if !byClock || at < o.lapse {
-			return false
-		}
-		o.finish(Lapsed, a)
-	case o.state == Approved && a.Verb == Activate:
-		if !byClock || at < o.start || at >= o.lapse {
-			return false
-		}
-		o.state, o.end = Active, (at+1000*o.duration)/1000
-	case o.state == Active && a.Verb == Extend:
-		by := int(a.By / time.Millisecond)
-		if by < 1000 || by%1000 != 0 || at >= 1000*o.end {
-			return false
-		}
-		o.end, o.duration = o.end+by/1000, o.duration+by/1000
-	case o.state == Active && a.Verb == Expire:
-		if !byClock || at < 1000*o.end {
-			return false
-		}
-		o.finish(Expired, a)
-	case (o.state == Pending || o.state == Approved || o.state == Active) && a.Verb == Revoke:
-		if a.Cause == "" {
-			return false
-		}
-		o.cause = a.Cause
-		o.finish(Revoked, a)
-	default:
-		return false
-	}
-	o.version++
-	return true
-}
-
-// counts judges an approval and the completion by policy.
-func (o *oracle) counts(a Action, at int) bool {
-	if len(o.need) == 0 {
-		if a.Verb != Complete || a.Actor != "" {
-			return false
-		}
-		o.state = Approved
-		return true
-	}
-	_, twice := o.said[a.Actor]
-	if !o.decides(a.Actor, at) || twice || a.Step < 0 || a.Step >= len(o.need) || o.need[a.Step] == 0 {
-		return false
-	}
-	left := 0
-	for _, n := range o.need {
-		left += n
-	}
-	if (left == 1) != (a.Verb == Complete) {
-		return false
-	}
-	o.need[a.Step]--
-	o.said[a.Actor] = a.Step
-	if left == 1 {
-		o.state = Approved
-	}
-	return true
-}
-
-// agrees compares all that the oracle knows.
-func (o *oracle) agrees(g Grant) error {
-	for i, missing := range o.need {
-		listed := false
-		for _, m := range g.MissingSteps() {
-			listed = listed || m == i
-		}
-		if listed != (missing > 0) {
-			return fmt.Errorf("missing steps %v, by the oracle %v", g.MissingSteps(), o.need)
-		}
-	}
-	if g.State != o.state || g.Version != o.version || len(g.Approvals) != len(o.said) {
-		return fmt.Errorf("%s version %d with %d approvals, by the oracle %+v", g.State, g.Version, len(g.Approvals), *o)
-	}
-	for _, a := range g.Approvals {
-		if step, ok := o.said[a.By]; !ok || step != a.Step {
-			return fmt.Errorf("approval %+v, by the oracle %v", a, o.said)
-		}
-	}
-	if o.end != 0 && g.ExpiresAt != noon.Add(time.Duration(o.end)*time.Second) {
-		return fmt.Errorf("expires at %v, by the oracle %d s after noon", g.ExpiresAt, o.end)
-	}
-	if o.end == 0 && !g.ExpiresAt.IsZero() || o.ended == g.EndedAt.IsZero() {
-		return fmt.Errorf("expires %v ended %v, by the oracle %+v", g.ExpiresAt, g.EndedAt, *o)
-	}
-	if g.Cause != o.cause || g.EndedBy != o.endedBy || g.Duration != time.Duration(o.duration)*time.Second {
-		return fmt.Errorf("ended by %q for %q after %v, by the oracle %+v", g.EndedBy, g.Cause, g.Duration, *o)
-	}
-	return nil
-}
-
 var (
-	anyActor = rapid.SampledFrom([]Subject{
-		"", alice, bob, carol, "dave@example.com", "agent:triage", "service:deploy-bot", "Alice@example.com",
+	anyActor = rapid.SampledFrom([]Subject{"", alice, bob, carol, audrey, triage, deploy, "Alice@example.com"})
+	anyVerb  = rapid.SampledFrom(everyVerb)
+	anyBy    = rapid.SampledFrom([]time.Duration{time.Second, 9 * time.Second, time.Second, 0, 500 * time.Millisecond, -time.Second})
+	anyCause = rapid.SampledFrom([]Cause{CauseOperator, CauseGivenUp, CauseLock, "", "because"})
+	anyTime  = rapid.SampledFrom([]int{0, 0, 1, 999, 1000, 2500})
+	anyVote  = rapid.SampledFrom([][]Step{
+		nil, each(of(1, "a")), each(of(2, "a")), each(of(1, "a"), of(1, "b")), each(of(2, "a", "b"), of(1, "b")),
+		each(of(1, "a"), of(1, "b"), of(1, "c")), {oneOf(of(2, "a"), of(1, "b")), oneOf(of(1, "c"))}, {oneOf(of(1, "a"), of(1, "c"))},
 	})
-	anyVerb = rapid.SampledFrom([]Verb{
-		Approve, Complete, Activate, Extend, Expire, Lapse, Deny, Cancel, Revoke, Request, Refuse, "",
-	})
-	anyBy   = rapid.SampledFrom([]time.Duration{time.Second, 9 * time.Second, 500 * time.Millisecond, 0, -time.Second})
-	anyTime = rapid.SampledFrom([]int{0, 1, 999, 1000, 7500})
 )
 
-// action draws what is done next: at random, or, three times out of four, what leads the grant on. Without that hardly
-// any would come to its end.
-func action(t *rapid.T, o *oracle) Action {
-	a := Action{
-		Verb: anyVerb.Draw(t, "verb"), Actor: anyActor.Draw(t, "actor"), Step: rapid.IntRange(-1, 3).Draw(t, "step"),
-		By: anyBy.Draw(t, "by"), Cause: rapid.SampledFrom([]Cause{"", CauseOperator, CauseGivenUp}).Draw(t, "cause"),
+// wild is anything by anybody.
+func wild(t *rapid.T, at int) Action {
+	a := Action{Verb: anyVerb.Draw(t, "verb"), Actor: anyActor.Draw(t, "actor"), Groups: someGroups.Draw(t, "groups"), Cause: anyCause.Draw(t, "cause")}
+	if rapid.Bool().Draw(t, "with extension") {
+		a.Extension.By = anyBy.Draw(t, "by")
 	}
-	if rapid.Bool().Draw(t, "wild") && rapid.Bool().Draw(t, "very wild") {
-		return a
-	}
-	left := 0
-	for _, n := range o.need {
-		left += n
-	}
-	switch {
-	case o.state == Pending && len(o.need) == 0:
-		a.Verb, a.Actor = Complete, ""
-	case o.state == Pending:
-		a.Verb, a.Step = Approve, rapid.IntRange(0, len(o.need)-1).Draw(t, "open step")
-		if left == 1 {
-			a.Verb = Complete
-		}
-	case o.state == Approved:
-		a.Verb, a.Actor = Activate, ""
-	case o.state == Active && rapid.Bool().Draw(t, "go on"):
-		a.Verb = Extend
-	case o.state == Active:
-		a.Verb, a.Actor = Expire, ""
+	if rapid.Bool().Draw(t, "with vote") {
+		a.Extension.Steps, a.Extension.Ordered = anyVote.Draw(t, "vote"), rapid.Bool().Draw(t, "ordered")
+		a.Extension.Approvals = []Approval{yes(audrey, "a", "b")} // which nobody may bring along
+		a.Extension.LapsesAt = after(at + rapid.SampledFrom([]int{0, 1, 1000, 4000, 60000}).Draw(t, "extension waits"))
 	}
 	return a
 }
 
+// action draws what is done next: at random, or, three times out of four, what leads the grant on. Without that hardly
+// any would come to its end.
+func action(t *rapid.T, o *oracle, at int) Action {
+	a := wild(t, at)
+	if rapid.Bool().Draw(t, "wild") && rapid.Bool().Draw(t, "very wild") {
+		return a
+	}
+	requester := o.subject
+	if o.owner != "" && rapid.Bool().Draw(t, "the owner") {
+		requester = o.owner
+	}
+	clock := func(v Verb) { a.Verb, a.Actor = v, "" }
+	pick := func(verbs ...Verb) Verb { return rapid.SampledFrom(verbs).Draw(t, "sensible verb") }
+	switch {
+	case o.state == Pending && len(o.asks.steps) == 0:
+		clock(Complete)
+	case o.state == Pending && len(o.said) > 0 && rapid.IntRange(0, 4).Draw(t, "withdraw") == 0:
+		a.Verb, a.Actor = Withdraw, rapid.SampledFrom(o.said).Draw(t, "who").by
+	case o.state == Pending:
+		a.Verb = pick(Approve, Complete)
+	case o.state == Approved:
+		clock(pick(Activate, Activate, Activate, Lapse))
+	case o.state == Active && o.more != nil && len(o.more.said) > 0 && rapid.IntRange(0, 4).Draw(t, "withdraw") == 0:
+		a.Verb, a.Actor = Withdraw, rapid.SampledFrom(o.more.said).Draw(t, "who").by
+	case o.state == Active && o.more != nil:
+		if rapid.IntRange(0, 3).Draw(t, "nothing new") > 0 {
+			a.Extension = Extension{}
+		}
+		if a.Verb = pick(Approve, Extend, Extend, CancelExtension, DenyExtension, LapseExtension); a.Verb == LapseExtension {
+			a.Actor = ""
+		} else if a.Verb == CancelExtension {
+			a.Actor = requester
+		}
+	case o.state == Active && !o.urgent && rapid.IntRange(0, 2).Draw(t, "go on") > 0:
+		a.Verb, a.Actor, a.Extension.By = AskExtension, requester, anyBy.Draw(t, "longer by")
+		if len(a.Extension.Steps) == 0 {
+			a.Verb = Extend
+		} else if rapid.Bool().Draw(t, "as long as it can") {
+			a.Extension.LapsesAt = after(o.end)
+		}
+	case o.state == Active && rapid.Bool().Draw(t, "look"):
+		a.Verb = DoReview
+	case o.state == Active:
+		clock(Expire)
+	case o.state.Final():
+		a.Verb = DoReview
+	}
+	return a
+}
+
+// beginning draws a request, for the oracle and for the code.
+func beginning(t *rapid.T) (*oracle, Grant) {
+	steps, ordered := anyVote.Draw(t, "asks"), rapid.Bool().Draw(t, "in order")
+	o := &oracle{
+		state: Pending, version: 1,
+		subject:  rapid.SampledFrom([]Subject{alice, bob, triage, deploy}).Draw(t, "subject"),
+		duration: rapid.IntRange(1, 30).Draw(t, "duration"),
+		lapse:    rapid.SampledFrom([]int{90000, 20000, 2500, 1}).Draw(t, "lapse"),
+		urgent:   rapid.IntRange(0, 3).Draw(t, "emergency") == 0,
+	}
+	if !o.urgent {
+		o.window = rapid.SampledFrom([]int{0, 0, 3000, 5500}).Draw(t, "window")
+	}
+	if o.window > 0 {
+		o.lapse = min(o.lapse, o.window+1000*o.duration)
+	}
+	if o.subject == triage {
+		o.owner = carol
+	}
+	d := Grant{
+		ID: "g1", Subject: o.subject, Owner: o.owner, Pool: Pool{"prod", "web"}, Reason: "ticket 7",
+		Duration: time.Duration(o.duration) * time.Second, LapsesAt: after(o.lapse), BreakGlass: o.urgent,
+	}
+	if o.urgent {
+		d.Review = Review{Groups: []string{"a"}, DueAt: after(1000)}
+	} else {
+		d.Steps, d.Ordered, o.asks = steps, ordered, voteOf(steps, ordered)
+	}
+	if o.window > 0 {
+		d.StartsAt = after(o.window)
+	}
+	g, _, err := Ask(d, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o, g
+}
+
+// walked counts what walks came to. A walk that never gets anywhere would prove nothing.
+type walked struct {
+	states    map[State]int
+	verbs     map[Verb]int
+	approvals int
+	voted     int // extensions by people
+}
+
+func (w *walked) note(before, after Grant, v Verb) {
+	w.states[after.State]++
+	w.verbs[v]++
+	w.approvals = max(w.approvals, len(after.Approvals))
+	if v == Extend && before.Extension.Asked() {
+		w.voted++
+	}
+}
+
+func (w *walked) check(t *testing.T) {
+	for state, verbs := range life {
+		if w.states[state] == 0 {
+			t.Errorf("no walk came to %s", state)
+		}
+		for verb := range verbs {
+			if w.verbs[verb] == 0 {
+				t.Errorf("no walk had a %s", verb)
+			}
+		}
+	}
+	if w.approvals < 3 || w.voted == 0 {
+		t.Errorf("walks had at most %d approvals, and %d extensions by people", w.approvals, w.voted)
+	}
+}
+
 // I6, I11: whatever anybody does at whatever time, the grant is what the oracle says.
 func TestI6AnyActionsAgreeWithTheOracle(t *testing.T) {
-	reached := map[State]int{}
-	most := 0
+	seen := &walked{states: map[State]int{}, verbs: map[Verb]int{}}
 	rapid.Check(t, func(rt *rapid.T) {
-		o := &oracle{
-			state: Pending, version: 1, said: map[Subject]int{},
-			subject:  rapid.SampledFrom([]Subject{alice, bob, "agent:triage"}).Draw(rt, "subject"),
-			duration: rapid.IntRange(1, 30).Draw(rt, "duration"),
-			start:    rapid.SampledFrom([]int{0, 0, 5000}).Draw(rt, "start"),
-			lapse:    rapid.SampledFrom([]int{90000, 20000, 2500, 1}).Draw(rt, "lapse"),
-			need:     rapid.SampledFrom([][]int{nil, {1}, {2}, {1, 1}, {2, 1}, {1, 2}, {1, 1, 1}}).Draw(rt, "steps"),
-		}
-		o.need = slices.Clone(o.need)
-		if o.subject == "agent:triage" {
-			o.owner = carol
-		}
-		g := asked(rt, o)
+		o, g := beginning(rt)
 		at := 0
 		for range 30 {
 			at += anyTime.Draw(rt, "pass")
-			a := action(rt, o)
-			n, e, err := Advance(g, a, noon.Add(time.Duration(at)*time.Millisecond))
+			a := action(rt, o, at)
+			n, e, err := Advance(g, a, after(at))
 			allowed := o.accept(a, at)
 			if allowed != (err == nil) {
 				rt.Fatalf("%+v at %d ms of %+v: error %v, by the oracle %v", a, at, g, err, allowed)
@@ -223,41 +173,32 @@ func TestI6AnyActionsAgreeWithTheOracle(t *testing.T) {
 				if e.From != g.State || e.Verb != a.Verb || e.Grant.Version != o.version {
 					rt.Fatalf("event %+v of %+v", e, a)
 				}
+				seen.note(g, n, a.Verb)
+				holds(rt, g, n, a)
 				g = n
-				reached[g.State]++
-				most = max(most, len(g.Approvals))
 			}
 			if err := o.agrees(g); err != nil {
 				rt.Fatalf("after %+v at %d ms: %v", a, at, err)
 			}
 		}
 	})
-	// A check of the check: a walk that never gets anywhere would prove nothing.
-	for state := range life {
-		if reached[state] == 0 {
-			t.Errorf("no walk came to %s", state)
-		}
-	}
-	if most < 3 {
-		t.Errorf("no walk had more than %d approvals", most)
-	}
+	seen.check(t)
 }
 
-// asked makes the grant that the oracle starts from.
-func asked(t *rapid.T, o *oracle) Grant {
-	d := Grant{
-		ID: "g1", Subject: o.subject, Owner: o.owner, Pool: Pool{"prod", "web"}, Reason: "ticket 7",
-		Duration: time.Duration(o.duration) * time.Second, LapsesAt: noon.Add(time.Duration(o.lapse) * time.Millisecond),
+// holds is what is true of every step, whatever the rules are.
+func holds(t *rapid.T, before, after Grant, a Action) {
+	if !before.ExpiresAt.IsZero() && after.ExpiresAt.Before(before.ExpiresAt) {
+		t.Fatalf("%s moved the end from %v back to %v", a.Verb, before.ExpiresAt, after.ExpiresAt)
 	}
-	if o.start > 0 {
-		d.StartsAt = noon.Add(time.Duration(o.start) * time.Millisecond)
+	if before.State.Final() && after.State != before.State {
+		t.Fatalf("%s moved %s to %s", a.Verb, before.State, after.State)
 	}
-	for _, count := range o.need {
-		d.Steps = append(d.Steps, Step{Groups: []string{"leads"}, Count: count})
+	for _, yes := range slices.Concat(after.Approvals, after.Extension.Approvals) {
+		if !people[yes.By] || yes.By == after.Subject || yes.By == after.Owner {
+			t.Fatalf("%s approves for %s of %q", yes.By, after.Subject, after.Owner)
+		}
 	}
-	g, _, err := Ask(d, noon)
-	if err != nil {
-		t.Fatal(err)
+	if after.Extension.Asked() && after.Extension.LapsesAt.After(after.ExpiresAt) {
+		t.Fatalf("an extension waits until %v, past the end %v", after.Extension.LapsesAt, after.ExpiresAt)
 	}
-	return g
 }

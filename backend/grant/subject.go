@@ -62,7 +62,7 @@ func ParseSubject(s string) (Subject, error) {
 }
 
 // IsPerson reports whether s is a person, the only kind of subject that may approve.
-func (s Subject) IsPerson() bool { return personPattern.MatchString(string(s)) }
+func (s Subject) IsPerson() bool { return len(s) <= MaxSubject && personPattern.MatchString(string(s)) }
 
 // IsService reports whether s is a service account.
 func (s Subject) IsService() bool { return strings.HasPrefix(string(s), servicePrefix) }

@@ -15,6 +15,7 @@ var names = []struct{ in, person, parsed string }{
 	{"Alice@Example.COM", "alice@example.com", ""},
 	{"a.b_c+d-e@x-y.example", "a.b_c+d-e@x-y.example", "a.b_c+d-e@x-y.example"},
 	{"0@0", "0@0", "0@0"},
+	{"AZaz@AZaz", "azaz@azaz", ""},
 	{long(128), long(128), long(128)},
 	{long(129), "", ""},
 	{strings.ToUpper(long(128)), long(128), ""},

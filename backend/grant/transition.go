@@ -10,16 +10,54 @@ const (
 	Request  Verb = "request"
 	Approve  Verb = "approve"  // one approval; more are needed
 	Complete Verb = "complete" // the last approval, or policy's own
+	Withdraw Verb = "withdraw" // an approval taken back
 	Activate Verb = "activate"
 	Deny     Verb = "deny"
 	Cancel   Verb = "cancel"
 	Lapse    Verb = "lapse"
-	Extend   Verb = "extend"
 	Expire   Verb = "expire"
 	Revoke   Verb = "revoke"
-	// Refuse is the verb of an event without a grant: policy said no to a request. It is in no transition.
-	Refuse Verb = "refuse"
+	// An extension is asked for, approved by Approve and at last by Extend, which policy may do at once; or it comes to
+	// nothing, and the grant ends as it would have.
+	AskExtension    Verb = "ask_extension"
+	Extend          Verb = "extend"
+	DenyExtension   Verb = "deny_extension"
+	CancelExtension Verb = "cancel_extension"
+	LapseExtension  Verb = "lapse_extension"
+	// DoReview is the look afterwards at access that was taken in an emergency.
+	DoReview Verb = "review"
 )
+
+// The verbs of events without a grant. They are in no transition.
+const (
+	// Refuse: policy said no to a request.
+	Refuse Verb = "refuse"
+	// PutLock and LiftLock: see Lock.
+	PutLock  Verb = "lock"
+	LiftLock Verb = "unlock"
+	// LoadPolicy: another policy is in force.
+	LoadPolicy Verb = "policy"
+)
+
+// OfGrant reports whether events of this verb change a grant.
+func (v Verb) OfGrant() bool {
+	switch v {
+	case Refuse, PutLock, LiftLock, LoadPolicy:
+		return false
+	default:
+		return true
+	}
+}
+
+// Opens reports whether the verb makes access, or leads to it: what a lock stops.
+func (v Verb) Opens() bool {
+	switch v {
+	case Request, Approve, Complete, Activate, AskExtension, Extend:
+		return true
+	default:
+		return false
+	}
+}
 
 // Transition is one allowed change: in state From, Verb leads to To. From is empty where the grant does not exist yet.
 type Transition struct {
@@ -33,6 +71,7 @@ type Transition struct {
 var transitions = []Transition{
 	{"", Request, Pending},
 	{Pending, Approve, Pending},
+	{Pending, Withdraw, Pending},
 	{Pending, Complete, Approved},
 	{Pending, Deny, Denied},
 	{Pending, Cancel, Cancelled},
@@ -42,9 +81,18 @@ var transitions = []Transition{
 	{Approved, Cancel, Cancelled},
 	{Approved, Revoke, Revoked},
 	{Approved, Lapse, Lapsed},
+	{Active, AskExtension, Active},
+	{Active, Approve, Active},
+	{Active, Withdraw, Active},
 	{Active, Extend, Active},
+	{Active, DenyExtension, Active},
+	{Active, CancelExtension, Active},
+	{Active, LapseExtension, Active},
 	{Active, Expire, Expired},
 	{Active, Revoke, Revoked},
+	{Active, DoReview, Active},
+	{Expired, DoReview, Expired},
+	{Revoked, DoReview, Revoked},
 }
 
 // Transitions is a copy of the table, for the store's schema, the documentation and the tests.

@@ -2,8 +2,10 @@ package grant
 
 import (
 	"errors"
+	"os"
+	"slices"
+	"strings"
 	"testing"
-	"time"
 )
 
 // life is the page "A grant's life" written down again by hand: what a verb makes of a state. A missing pair must be
@@ -11,6 +13,7 @@ import (
 var life = map[State]map[Verb]State{
 	Pending: {
 		Approve:  Pending,
+		Withdraw: Pending,
 		Complete: Approved,
 		Deny:     Denied,
 		Cancel:   Cancelled,
@@ -24,72 +27,32 @@ var life = map[State]map[Verb]State{
 		Revoke:   Revoked,
 	},
 	Active: {
-		Extend: Active,
-		Expire: Expired,
-		Revoke: Revoked,
+		AskExtension:    Active,
+		Approve:         Active,
+		Withdraw:        Active,
+		Extend:          Active,
+		DenyExtension:   Active,
+		CancelExtension: Active,
+		LapseExtension:  Active,
+		DoReview:        Active,
+		Expire:          Expired,
+		Revoke:          Revoked,
 	},
+	Expired:   {DoReview: Expired},
+	Revoked:   {DoReview: Revoked},
 	Denied:    {},
 	Cancelled: {},
 	Lapsed:    {},
-	Expired:   {},
-	Revoked:   {},
 }
 
 var (
 	everyState = []State{"", Pending, Approved, Active, Denied, Cancelled, Lapsed, Expired, Revoked, "ACTIVE", "unknown"}
 	everyVerb  = []Verb{
-		"", Request, Approve, Complete, Activate, Deny, Cancel, Lapse, Extend, Expire, Revoke, Refuse, "reopen", "Activate",
+		"", Request, Approve, Complete, Withdraw, Activate, Deny, Cancel, Lapse, Expire, Revoke,
+		AskExtension, Extend, DenyExtension, CancelExtension, LapseExtension, DoReview,
+		Refuse, PutLock, LiftLock, LoadPolicy, "reopen", "Activate",
 	}
 )
-
-const (
-	alice = Subject("alice@example.com")
-	bob   = Subject("bob@example.com")
-	carol = Subject("carol@example.com")
-)
-
-// noon is when the tests' requests are made.
-var noon = time.Date(2030, 5, 6, 12, 0, 0, 0, time.UTC)
-
-// inState is a grant of alice in any state, with times that fit: asked at noon, lapsing at one, and, where it was
-// activated, opened at 12:10 for 15 minutes. It lacks two approvals, or one for Complete.
-func inState(s State, verb Verb) Grant {
-	count := 2
-	if verb == Complete {
-		count = 1
-	}
-	g := Grant{
-		ID: "g1", Subject: alice, Pool: Pool{"prod", "web"}, State: s, Reason: "ticket 7", Duration: 15 * time.Minute,
-		Steps: []Step{{Groups: []string{"leads"}, Count: count}}, Version: 5,
-		RequestedAt: noon, LapsesAt: noon.Add(time.Hour),
-	}
-	if s == Active || s == Expired || s == Revoked {
-		g.ActivatedAt = noon.Add(10 * time.Minute)
-		g.ExpiresAt = noon.Add(25 * time.Minute)
-	}
-	return g
-}
-
-// fitting is an action and a time at which nothing but the state could be in the way.
-func fitting(v Verb) (Action, time.Time) {
-	at := noon.Add(20 * time.Minute)
-	a := Action{Verb: v}
-	switch v {
-	case Approve, Complete, Deny:
-		a.Actor = bob
-	case Cancel:
-		a.Actor = alice
-	case Revoke:
-		a.Actor, a.Cause = bob, CauseOperator
-	case Extend:
-		a.Actor, a.By = alice, time.Minute
-	case Lapse:
-		at = noon.Add(2 * time.Hour)
-	case Expire:
-		at = noon.Add(time.Hour)
-	}
-	return a, at
-}
 
 // I6: states move along the table only.
 func TestI6EveryStateWithEveryVerb(t *testing.T) {
@@ -98,6 +61,7 @@ func TestI6EveryStateWithEveryVerb(t *testing.T) {
 			t.Run(string(from)+"/"+string(verb), func(t *testing.T) {
 				g := inState(from, verb)
 				a, at := fitting(verb)
+				a.Comment = "said so"
 				next, event, err := Advance(g, a, at)
 				to, allowed := life[from][verb]
 				if !allowed {
@@ -112,11 +76,11 @@ func TestI6EveryStateWithEveryVerb(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if next.State != to || next.Version != g.Version+1 {
+				if next.State != to || next.Version != g.Version+1 || next.ID != g.ID {
 					t.Errorf("came to %s version %d, want %s version %d", next.State, next.Version, to, g.Version+1)
 				}
 				if event.From != from || event.Verb != verb || event.Actor != a.Actor || !event.At.Equal(at) ||
-					event.Grant.State != to || event.Grant.Version != next.Version {
+					event.Comment != "said so" || event.Grant.State != to || event.Grant.Version != next.Version || event.Lock != (Lock{}) {
 					t.Errorf("event %+v does not tell the transition", event)
 				}
 			})
@@ -126,8 +90,35 @@ func TestI6EveryStateWithEveryVerb(t *testing.T) {
 
 // The table is what the schema and the documentation are checked against.
 func TestTransitionsAreTheLifeOfAGrant(t *testing.T) {
+	compareWithLife(t, Transitions())
+}
+
+// The page for people names the same transitions, one a row: | from | verb | to |.
+func TestThePageDrawsTheLifeOfAGrant(t *testing.T) {
+	page, err := os.ReadFile("../../docs/state-machine.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var drawn []Transition
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "|--") || strings.TrimSpace(cells[1]) == "from" {
+			continue
+		}
+		cell := func(i int) string { return strings.Trim(cells[i], " `*") }
+		from := cell(1)
+		if from == "(none)" {
+			from = ""
+		}
+		drawn = append(drawn, Transition{State(from), Verb(cell(2)), State(cell(3))})
+	}
+	compareWithLife(t, drawn)
+}
+
+func compareWithLife(t *testing.T, transitions []Transition) {
+	t.Helper()
 	seen := map[State]map[Verb]bool{}
-	for _, tr := range Transitions() {
+	for _, tr := range transitions {
 		if seen[tr.From] == nil {
 			seen[tr.From] = map[Verb]bool{}
 		}
@@ -165,12 +156,71 @@ func TestTransitionsIsACopy(t *testing.T) {
 }
 
 func TestFinalStatesHaveNoWayOut(t *testing.T) {
-	for state, verbs := range life {
-		if state.Final() != (len(verbs) == 0) {
-			t.Errorf("%s: final %v with %d ways out", state, state.Final(), len(verbs))
+	final := []State{Denied, Cancelled, Lapsed, Expired, Revoked}
+	for _, s := range everyState {
+		if s.Final() != slices.Contains(final, s) {
+			t.Errorf("%q: final %v", s, s.Final())
 		}
 	}
-	if State("").Final() || State("unknown").Final() {
-		t.Error("what is no state is not final")
+	for _, s := range final {
+		for verb, to := range life[s] {
+			if to != s {
+				t.Errorf("%s leads from %s to %s", verb, s, to)
+			}
+		}
+	}
+}
+
+// What a verb is, for the store: whether it changes a row, and whether a lock stops it. Closing is never stopped.
+func TestWhatVerbsDo(t *testing.T) {
+	tests := map[Verb]struct{ ofGrant, opens bool }{
+		Request:         {true, true},
+		Approve:         {true, true},
+		Complete:        {true, true},
+		Withdraw:        {true, false},
+		Activate:        {true, true},
+		Deny:            {true, false},
+		Cancel:          {true, false},
+		Lapse:           {true, false},
+		Expire:          {true, false},
+		Revoke:          {true, false},
+		AskExtension:    {true, true},
+		Extend:          {true, true},
+		DenyExtension:   {true, false},
+		CancelExtension: {true, false},
+		LapseExtension:  {true, false},
+		DoReview:        {true, false},
+		Refuse:          {false, false},
+		PutLock:         {false, false},
+		LiftLock:        {false, false},
+		LoadPolicy:      {false, false},
+	}
+	for verb, want := range tests {
+		if verb.OfGrant() != want.ofGrant || verb.Opens() != want.opens {
+			t.Errorf("%s: of a grant %v, opens %v", verb, verb.OfGrant(), verb.Opens())
+		}
+	}
+	for _, tr := range Transitions() {
+		if want, known := tests[tr.Verb]; !known || !want.ofGrant {
+			t.Errorf("the transition %s is no event of a grant", tr.Verb)
+		}
+	}
+}
+
+func TestCauses(t *testing.T) {
+	want := []Cause{"given_up", "approver", "operator", "group_lost", "policy_changed", "lock"}
+	got := Causes()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Fatalf("causes %v, want %v", got, want)
+	}
+	for _, cause := range append(want, "", "GIVEN_UP", "because") {
+		a, at := fitting(Revoke)
+		a.Cause = cause
+		n, _, err := Advance(inState(Active, Revoke), a, at)
+		if known := slices.Contains(got, cause); known != (err == nil) || err != nil && !errors.Is(err, ErrAction) || known && n.Cause != cause {
+			t.Errorf("cause %q: %q, %v", cause, n.Cause, err)
+		}
 	}
 }

@@ -29,15 +29,31 @@ func (e *LiveError) Error() string {
 	return fmt.Sprintf("grant %s for this subject and pool is approved or active already", e.ID)
 }
 
+// LockedError says that a lock covers what was to be opened.
+type LockedError struct{ Lock grant.Lock }
+
+func (e *LockedError) Error() string { return fmt.Sprintf("lock %s covers this access", e.Lock.ID) }
+
 // Change is what one transaction writes: events of one or more grants, each with the row that it leads to, in order, and
 // the idempotency key of the call that caused them.
 type Change struct {
 	// Events are the transitions. An event whose grant has version 1 makes the row, any other expects the row to be at the
-	// version before. An event with the verb grant.Refuse has no row. There may be none: then the key alone is written, and
-	// the revision stays.
+	// version before. A verb that opens (grant.Verb.Opens) is refused with *LockedError while a lock that covers the grant
+	// holds at the event's time. Events of verbs that are not of a grant (grant.Verb.OfGrant) have no row of one: PutLock
+	// makes the row of its lock, LiftLock changes it (ErrConflict if it was lifted already, or is not there). There may be no
+	// event: then the key alone is written, and the revision stays.
 	Events []grant.Event
 	// Replay is the call's idempotency key, if it has one.
 	Replay *Replay
+	// Unless, if not nil, makes the change an ErrConflict where a grant of the subject has changed after the revision: what
+	// was decided on the number of their grants holds at the commit.
+	Unless *Since
+}
+
+// Since is a subject's grants as they were at a revision.
+type Since struct {
+	Subject  grant.Subject
+	Revision int64
 }
 
 // Replay remembers that a call was carried out, for ReplayFor.
@@ -81,10 +97,12 @@ type Query struct {
 	Pool        string
 	States      []grant.State
 	// Visible limits the answer to what a viewer may see; nil shows all. A grant is visible if its subject or owner is
-	// Viewer, or if it is pending and one of its steps names one of Groups.
+	// Viewer, or if its vote or its review, while they are waited for, names one of Groups.
 	Visible *Visible
-	// AwaitingGroups limits it to pending grants with a step for one of these groups, if not nil.
+	// AwaitingGroups limits it to grants whose vote names one of these groups (grant.Grant.Deciders), if not nil.
 	AwaitingGroups []string
+	// ReviewGroups limits it to grants with a review to be done, by one of these groups (grant.Review), if not nil.
+	ReviewGroups []string
 	// After is the last record of the page before.
 	After *Cursor
 	Limit int // 1 to 1000
@@ -106,7 +124,8 @@ type Cursor struct {
 type Grants interface {
 	// Commit writes a change wholly or not at all and returns the revision of its last event. Revisions go up by one for
 	// each event, in the order of commits: who has read n never sees a new m < n. Errors: ErrConflict, ErrReplay,
-	// *LiveError, or a failure of the database.
+	// *LiveError, *LockedError, or a failure of the database. A change whose context ends before it is taken up is not
+	// written; after that the answer is what became of it, however long that takes (the driver bounds it).
 	Commit(ctx context.Context, c Change) (int64, error)
 	// Grant reads one row, or ErrNotFound.
 	Grant(ctx context.Context, id string) (Record, error)
@@ -115,10 +134,56 @@ type Grants interface {
 	// List answers one page.
 	List(ctx context.Context, q Query) ([]Record, error)
 	// Due lists grants that the clock has something to do with at the time at: pending or approved and lapsed, approved
-	// and at their start, active and expired. At most limit.
+	// and at their start, active and expired, active with an extension that has lapsed. At most limit.
 	Due(ctx context.Context, at time.Time, limit int) ([]Record, error)
 	// Replayed reads an idempotency key, or ErrNotFound.
 	Replayed(ctx context.Context, caller grant.Subject, method, key string) (Replay, error)
+}
+
+// History is what is read beside the grants themselves.
+type History interface {
+	// History answers one page of the log, of what the query lets through. An event that cannot be read ends the page
+	// before it; where it is the first, the answer is ErrCorrupt.
+	History(ctx context.Context, q EventQuery) ([]Entry, error)
+	// Locks lists the locks, newest first: those that hold at the time at, or, if it is zero, all of them, at most limit.
+	Locks(ctx context.Context, at time.Time, limit int) ([]grant.Lock, error)
+	// Lock reads one, or ErrNotFound.
+	Lock(ctx context.Context, id string) (grant.Lock, error)
+	// Head is the revision of the last event; 0 for an empty log.
+	Head(ctx context.Context) (int64, error)
+}
+
+// EventQuery filters and pages events. Empty fields do not filter.
+type EventQuery struct {
+	GrantID     string        // a grant's, or a lock's
+	Subject     grant.Subject // of the grant, refused, or locked; also a grant's owner
+	Environment string        // as Pool, of the grant, or locked
+	Pool        string
+	Verbs       []grant.Verb
+	From, To    time.Time // From <= the event's time < To
+	// Newest first if set; else oldest first.
+	Newest bool
+	// After is the revision of the page before's last event; 0 begins.
+	After int64
+	Limit int // 1 to 1000
+}
+
+// Login is what is known of a subject's groups from their last login.
+type Login struct {
+	Subject grant.Subject
+	Groups  []string
+	At      time.Time // when the groups were learnt, milliseconds
+}
+
+// Logins keeps the last login of each subject. It is access's.
+type Logins interface {
+	// Login reads a subject's last one, or ErrNotFound.
+	Login(ctx context.Context, s grant.Subject) (Login, error)
+	// RememberLogin keeps l unless a later one is known already: it never goes back, but for one that is dated after latest,
+	// which no clock that is right can have written.
+	RememberLogin(ctx context.Context, l Login, latest time.Time) error
+	// Members lists the subjects whose last login, not before since, was in the group. Sorted, at most limit.
+	Members(ctx context.Context, group string, since time.Time, limit int) ([]grant.Subject, error)
 }
 
 // Reader is what reconciling and the outbox read.
@@ -147,13 +212,18 @@ type Key struct {
 	Created time.Time
 }
 
+// KeyCurrent is the one state of a key that the store knows of: at most one key is in it, so that two gateways that start
+// on a new store do not both make the first.
+const KeyCurrent = "current"
+
 // Keys keeps signing keys. It is credential's.
 type Keys interface {
 	// Keys lists all of them, oldest first.
 	Keys(ctx context.Context) ([]Key, error)
-	// AddKey adds one; ErrConflict if the KID is there.
+	// AddKey adds one; ErrConflict if the KID is there, or if it is in KeyCurrent and another key is.
 	AddKey(ctx context.Context, k Key) error
-	// SetKeyState changes one key's state, from one to another: ErrConflict if it is not in from.
+	// SetKeyState changes one key's state, from one to another: ErrConflict if it is not in from, or if to is KeyCurrent and
+	// another key is.
 	SetKeyState(ctx context.Context, kid, from, to string) error
 }
 

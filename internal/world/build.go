@@ -12,7 +12,7 @@ import (
 )
 
 // Programs are those that a World runs, by the names of their files.
-var Programs = []string{"gateway", "keys", "haproxycfg", "devidp", "demoservice", "dataplane"}
+var Programs = []string{"gateway", "keys", "migrate", "haproxycfg", "devidp", "demoservice", "dataplane"}
 
 // Build builds programs of this module into dir with the go command, which does nothing where they are up to date. The
 // working directory must be inside the module.

@@ -14,6 +14,9 @@ import (
 //go:embed clutch-config.yaml.tmpl
 var clutchConfig string
 
+//go:embed policy.yaml
+var demoPolicy []byte
+
 //go:embed dataplaneapi.yaml.tmpl
 var dataplaneapiConfig string
 
@@ -24,7 +27,7 @@ type settings struct {
 	Endpoints    Endpoints
 	Environments []environment
 	// Paths.
-	Dir, Store, TokenKey, HAProxyDir, HAProxyConfig, StatsSocket, DataPlaneDir, ReloadScript, HAProxyBin string
+	Dir, Store, Policy, TokenKey, HAProxyDir, HAProxyConfig, StatsSocket, DataPlaneDir, ReloadScript, HAProxyBin string
 	// Password is the data plane's.
 	Password, Username, Node string
 }
@@ -68,9 +71,21 @@ func (w *World) configure(ctx context.Context, s settings) error {
 	if err := render(w.layout.config(), "clutch-config.yaml", clutchConfig, s); err != nil {
 		return err
 	}
+	policy := demoPolicy
+	if w.options.Policy != nil {
+		policy = w.options.Policy
+	}
+	if err := writeFile(w.layout.policy(), policy, 0o600); err != nil {
+		return err
+	}
 	script := fmt.Sprintf("# Makes HAProxy read its configuration again.\nkill -USR2 \"$(cat %s)\"\n", w.layout.haproxyPID())
 	if err := writeFile(w.layout.reloadScript(), []byte(script), 0o600); err != nil {
 		return err
+	}
+	if w.options.Postgres != nil { // the embedded store migrates itself
+		if err := w.tool(ctx, "migrate", "-c", w.layout.config(), "up"); err != nil {
+			return err
+		}
 	}
 	if err := w.tool(ctx, "keys", "-c", w.layout.config(), "init"); err != nil {
 		return err

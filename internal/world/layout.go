@@ -20,6 +20,7 @@ type layout struct {
 func (l layout) config() string            { return filepath.Join(l.root, "clutch-config.yaml") }
 func (l layout) endpoints() string         { return filepath.Join(l.root, "endpoints.json") }
 func (l layout) store() string             { return filepath.Join(l.root, "store", "haproxyaccess.db") }
+func (l layout) policy() string            { return filepath.Join(l.root, "policy.yaml") }
 func (l layout) haproxy() string           { return filepath.Join(l.root, "haproxy") }
 func (l layout) haproxyConfig() string     { return filepath.Join(l.root, "haproxy", "haproxy.cfg") }
 func (l layout) maps() string              { return filepath.Join(l.root, "haproxy", "maps") }

@@ -25,11 +25,27 @@ type Options struct {
 	DataPlaneBin string
 	// Leases are the environments' leases by name; "off" for staging and "30s" for prod where they are not set.
 	Leases map[string]string
+	// Policy is the policy's document; that of the demo if it is nil. It is kept in policy.yaml in Dir.
+	Policy []byte
+	// Postgres keeps the store, and Clutch's tokens, in place of the embedded store, if it is not nil.
+	Postgres *Postgres
+	// Agents are service accounts that ask for access by themselves. Clutch has service accounts with Postgres only.
+	Agents []Agent
 	// TokenTTL is how long an access token lives; 10 minutes if zero.
 	TokenTTL time.Duration
 	// Progress is told what is done next, a line each; nil tells nobody.
 	Progress func(string)
 }
+
+// Postgres is a database that is there, and Clutch's tables in it.
+type Postgres struct {
+	Host                     string
+	Port                     int
+	User, Password, Database string
+}
+
+// Agent is a program that asks for access for its owner.
+type Agent struct{ Name, ServiceAccount, Owner string }
 
 // Ports are TCP ports on 127.0.0.1.
 type Ports struct {

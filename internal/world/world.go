@@ -121,7 +121,7 @@ func (w *World) describe(ports Ports, services []int) (settings, error) {
 	return settings{
 		Options: w.options, Ports: ports, Endpoints: w.endpoints,
 		Environments: environments(w.options.Leases, demoPools(), services),
-		Dir:          l.root, Store: l.store(), TokenKey: l.secret(secretTokenKey),
+		Dir:          l.root, Store: l.store(), Policy: l.policy(), TokenKey: l.secret(secretTokenKey),
 		HAProxyDir: l.haproxy(), HAProxyConfig: l.haproxyConfig(), StatsSocket: l.statsSocket(), HAProxyBin: binary,
 		DataPlaneDir: l.dataplane(), ReloadScript: l.reloadScript(),
 		Password: w.secrets[secretDataPlane], Username: dataPlaneUsername, Node: nodeName,
@@ -190,6 +190,25 @@ func (w *World) tidy() error {
 
 // Endpoints tell where everything is.
 func (w *World) Endpoints() Endpoints { return w.endpoints }
+
+// SetGroups makes the identity provider know other groups of a user from the next login on.
+func (w *World) SetGroups(ctx context.Context, email string, groups ...string) error {
+	for i, user := range w.endpoints.Users {
+		if user.Email == email {
+			w.endpoints.Users[i].Groups = groups
+		}
+	}
+	if err := writeJSON(w.layout.users(), w.endpoints.Users); err != nil {
+		return err
+	}
+	w.Issuer.Stop()
+	return w.Issuer.Start(ctx)
+}
+
+// SetPolicy replaces the policy's document in one step.
+func (w *World) SetPolicy(document []byte) error {
+	return writeFile(w.layout.policy(), document, 0o600)
+}
 
 // Dir is the state directory.
 func (w *World) Dir() string { return w.layout.root }

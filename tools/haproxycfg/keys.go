@@ -9,8 +9,8 @@ import (
 	haproxyv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxy/v1"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/credential"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/haproxycfg"
-	"github.com/haproxy-access/clutch-haproxy-access/backend/store/sqlite"
 	"github.com/haproxy-access/clutch-haproxy-access/tools/internal/gatewayconfig"
+	"github.com/haproxy-access/clutch-haproxy-access/tools/internal/gatewaystore"
 )
 
 // KeySource reads the public keys of our own tokens.
@@ -20,7 +20,7 @@ type KeySource func() ([]haproxycfg.PublicKey, error)
 func storeKeys(config gatewayconfig.Config) KeySource {
 	return func() (keys []haproxycfg.PublicKey, err error) {
 		ctx := context.Background()
-		db, err := sqlite.OpenReadOnly(ctx, config.Store.GetSqlite().GetPath())
+		db, err := gatewaystore.Open(ctx, config, gatewaystore.Read)
 		if err != nil {
 			return nil, fmt.Errorf("read keys (or give one with --public-key): %w", err)
 		}

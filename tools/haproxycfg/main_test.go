@@ -58,7 +58,7 @@ services:
       "@type": types.google.com/haproxyaccess.config.service.haproxyaccess.v1.Config
       token: {issuer: "https://clutch.example", encryption_key_file: /x}
       clutch_url: https://clutch.example
-      policy: {rules: [{name: r, pools: ["*/*"], groups: [g], max_duration: 900s}]}
+      policy: {files: [/etc/clutch/policy/*.yaml]}
 `
 
 // place is a directory with a configuration and keys.

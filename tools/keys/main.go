@@ -21,8 +21,8 @@ import (
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/credential"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
-	"github.com/haproxy-access/clutch-haproxy-access/backend/store/sqlite"
 	"github.com/haproxy-access/clutch-haproxy-access/tools/internal/gatewayconfig"
+	"github.com/haproxy-access/clutch-haproxy-access/tools/internal/gatewaystore"
 )
 
 func main() {
@@ -47,15 +47,14 @@ func run(ctx context.Context, path, command string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	path = config.Store.GetSqlite().GetPath()
-	if _, err := os.Stat(path); err != nil && command != "init" {
-		return fmt.Errorf("open store: %w", err) // only init may make one
+	mode := gatewaystore.Read
+	switch command {
+	case "init":
+		mode = gatewaystore.Make
+	case "rotate":
+		mode = gatewaystore.Write
 	}
-	open := sqlite.OpenReadOnly
-	if command == "init" || command == "rotate" {
-		open = sqlite.Open
-	}
-	db, err := open(ctx, path)
+	db, err := gatewaystore.Open(ctx, config, mode)
 	if err != nil {
 		return err
 	}

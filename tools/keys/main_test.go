@@ -36,7 +36,7 @@ services:
       "@type": types.google.com/haproxyaccess.config.service.haproxyaccess.v1.Config
       token: {issuer: "https://clutch.example", encryption_key_file: "%[1]s/token-key"}
       clutch_url: https://clutch.example
-      policy: {rules: [{name: r, pools: ["*/*"], groups: [g], max_duration: 900s}]}
+      policy: {files: [/etc/clutch/policy/*.yaml]}
 `
 
 // place is a folder with a configuration and an encryption key.

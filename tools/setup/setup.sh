@@ -6,6 +6,9 @@ set -euo pipefail
 # has NAME: whether there is such a program. HAProxy is in /usr/sbin, which an ordinary user's PATH lacks.
 has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
 
+# has_postgres: whether a server can be made. Debian keeps its programs out of PATH.
+has_postgres() { has initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+
 # packages PURPOSE: the missing ones, one a line.
 packages() {
   has haproxy || echo haproxy
@@ -18,6 +21,8 @@ packages() {
     # The race detector is linked by a C compiler.
     has gcc || echo gcc
     [ -e /usr/include/stdlib.h ] || echo libc6-dev
+    # The tests start a server of their own out of it.
+    has_postgres || echo postgresql
   fi
 }
 
@@ -42,4 +47,13 @@ echo "setup: installing ${missing[*]} ..."
 export DEBIAN_FRONTEND=noninteractive
 # Debian starts a service of a package that it installs; its haproxy listens nowhere until it is configured.
 apt-get update -q </dev/null
+# Debian's postgresql makes a cluster of its own and starts it; nobody here wants one. The package that asks comes first, and
+# an answer that somebody has given stays.
+case " ${missing[*]} " in
+*" postgresql "*)
+  apt-get install -q -y --no-install-recommends postgresql-common </dev/null
+  answers=/etc/postgresql-common/createcluster.conf
+  grep -qs '^[[:space:]]*create_main_cluster' "$answers" || echo 'create_main_cluster = false' >>"$answers"
+  ;;
+esac
 apt-get install -q -y --no-install-recommends "${missing[@]}" </dev/null

@@ -11,7 +11,7 @@ const (
 // core are the packages of the domain, which know nothing of Clutch.
 var core = []string{
 	"backend/access", "backend/audit", "backend/credential", "backend/desired", "backend/grant", "backend/policy",
-	"backend/reconcile", "backend/store", "backend/store/sqlite",
+	"backend/reconcile", "backend/store", "backend/store/postgres", "backend/store/sqlite",
 }
 
 // mayImport lists for each package what of this project its code may import, tests aside. What is absent is forbidden,
@@ -21,21 +21,24 @@ var mayImport = map[string][]string{
 	"backend/policy":     {"backend/grant"},
 	"backend/desired":    {"backend/grant"},
 	"backend/store":      {"backend/grant"},
-	"backend/store/...":  {"backend/store", "backend/grant"},
+	"backend/store/...":  {"backend/store", "backend/store/batch", "backend/store/sqlstore", "backend/grant"},
 	"backend/access":     {"backend/grant", "backend/policy", "backend/store"},
 	"backend/reconcile":  {"backend/desired", "backend/grant"},
 	"backend/credential": {"backend/grant", "backend/store"},
 	"backend/audit":      {"backend/store", "backend/grant"},
 
-	"backend/service/...":                             append([]string{"backend/service/...", generated}, core...),
+	"backend/service/...":                             append([]string{"backend/service/...", "backend/grantproto", generated}, core...),
 	"backend/service/authn/authntest":                 {},
 	"backend/service/haproxy/haproxycfg":              {"backend/desired", generated},
 	"backend/service/haproxy/dataplane":               {},
 	"backend/service/haproxy/dataplane/dataplanetest": {"backend/service/haproxy/dataplane"},
-	"backend/module/haproxyaccess":                    {"backend/access", "backend/grant", "backend/policy", generated},
+	"backend/grantproto":                              {"backend/grant", "backend/store", generated},
+	"backend/module/haproxyaccess":                    {"backend/access", "backend/grant", "backend/grantproto", "backend/policy", generated},
 	"backend/middleware/...":                          {generated},
 	"backend/plugin":                                  {anything},
 	"backend":                                         {anything},
+
+	"backend/store/storetest": {"backend/store", "backend/grant"},
 
 	"backend/internal/archtest": {},
 	generated:                   {generated},
@@ -51,7 +54,8 @@ var outside = []string{"internal/...", "tools/...", "test/..."}
 
 // gatewayCode is where Clutch and generated code may be known.
 var gatewayCode = []string{
-	"backend", "backend/plugin", "backend/module/...", "backend/service/...", "backend/middleware/...", generated,
+	"backend", "backend/plugin", "backend/module/...", "backend/service/...", "backend/middleware/...", "backend/grantproto",
+	generated,
 }
 
 // A restriction keeps an import path, and what lies below it, to some packages.
@@ -69,7 +73,7 @@ var restrictions = []restriction{
 	{path: clutch, except: clutch + "/backend/api", packages: gatewayCode},
 	{path: clutch + "/backend/api", packages: append([]string{"tools/..."}, gatewayCode...)},
 	{path: module + "/backend/api", packages: append([]string{"tools/..."}, gatewayCode...)},
-	{path: "database/sql", packages: []string{"backend/store/..."}, tests: true},
+	{path: "database/sql", packages: []string{"backend/store/...", "tools/internal/gatewaystore", "tools/migrate"}, tests: true},
 	{
 		path: "github.com/haproxytech/client-native", tests: true, testsOnly: []string{"test/..."},
 		packages: []string{"backend/service/haproxy/dataplane/...", "tools/dataplane/..."},
@@ -92,6 +96,7 @@ var clockReaders = []string{
 	"tools/demo",
 	"tools/devidp/provider",
 	"tools/keys",
+	"tools/policy",
 }
 
 const (

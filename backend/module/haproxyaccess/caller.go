@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -20,17 +21,21 @@ const clutchIssuer = "clutch"
 
 const serviceTokenPrefix = "service:"
 
-// callerFromContext is who calls, out of the claims that Clutch's authn middleware has verified.
-func callerFromContext(ctx context.Context) (access.Caller, error) {
+// loginFromContext is who calls, out of the claims that Clutch's authn middleware has verified.
+func loginFromContext(ctx context.Context) (access.Login, error) {
 	claims, err := authn.ClaimsFromContext(ctx)
 	if err != nil || claims == nil || claims.StandardClaims == nil {
-		return access.Caller{}, status.Error(codes.Unauthenticated, "log in first")
+		return access.Login{}, status.Error(codes.Unauthenticated, "log in first")
 	}
 	subject, err := subjectOf(claims.Issuer, claims.Subject)
 	if err != nil {
-		return access.Caller{}, status.Errorf(codes.PermissionDenied, "your login's name cannot have access: %s", err)
+		return access.Login{}, status.Errorf(codes.PermissionDenied, "your login's name cannot have access: %s", err)
 	}
-	return access.Caller{Subject: subject, Groups: groupsOf(claims.Groups)}, nil
+	l := access.Login{Subject: subject, Groups: groupsOf(claims.Groups)}
+	if claims.IssuedAt > 0 {
+		l.At = time.Unix(claims.IssuedAt, 0).UTC() // groups are read when the token is made, and not again
+	}
+	return l, nil
 }
 
 // subjectOf makes a service out of Clutch's own tokens and nothing else: whoever could get one issued must not become a

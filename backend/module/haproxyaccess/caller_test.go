@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dgrijalva/jwt-go"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -47,7 +48,7 @@ func TestTheCallerIsWhoTheLoginProved(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := callerFromContext(loggedIn(t, c.issuer, c.subject))
+			got, err := loginFromContext(loggedIn(t, c.issuer, c.subject))
 			if c.want != "" {
 				if err != nil || got.Subject != c.want {
 					t.Errorf("got %q, %v, want %q", got.Subject, err, c.want)
@@ -70,7 +71,7 @@ func TestWithoutALoginThereIsNoCaller(t *testing.T) {
 		"nil claims":            authn.ContextWithClaims(t.Context(), nil),
 		"claims without a name": authn.ContextWithClaims(t.Context(), &authn.Claims{Groups: []string{"operators"}}),
 	} {
-		if got, err := callerFromContext(ctx); status.Code(err) != codes.Unauthenticated || !cmp.Equal(got, access.Caller{}) {
+		if got, err := loginFromContext(ctx); status.Code(err) != codes.Unauthenticated || !cmp.Equal(got, access.Login{}) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -78,8 +79,8 @@ func TestWithoutALoginThereIsNoCaller(t *testing.T) {
 
 // Clutch gives these claims to a call of a method that is open to all, such as Login.
 func TestTheAnonymousCallerIsRefused(t *testing.T) {
-	got, err := callerFromContext(authn.ContextWithAnonymousClaims(t.Context()))
-	if status.Code(err) != codes.PermissionDenied || !cmp.Equal(got, access.Caller{}) {
+	got, err := loginFromContext(authn.ContextWithAnonymousClaims(t.Context()))
+	if status.Code(err) != codes.PermissionDenied || !cmp.Equal(got, access.Login{}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
@@ -90,12 +91,25 @@ func TestAnEmptyGroupIsNoGroup(t *testing.T) {
 		{[]string{""}, nil},
 		{[]string{"", "developers", "", "on-call"}, []string{"developers", "on-call"}},
 	} {
-		got, err := callerFromContext(loggedIn(t, idp, "alice@example.com", c.claimed...))
+		got, err := loginFromContext(loggedIn(t, idp, "alice@example.com", c.claimed...))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(c.want, got.Groups); diff != "" {
 			t.Errorf("%q: %s", c.claimed, diff)
 		}
+	}
+}
+
+// I11: what a person approves by is as old as their token says, and one that does not say is as old as can be.
+func TestGroupsAreAsOldAsTheToken(t *testing.T) {
+	got, err := loginFromContext(loggedIn(t, idp, "alice@example.com", "developers"))
+	if err != nil || !got.At.Equal(at(60)) {
+		t.Errorf("at %v, %v", got.At, err)
+	}
+	claims := &authn.Claims{StandardClaims: &jwt.StandardClaims{Issuer: idp, Subject: "alice@example.com"}}
+	got, err = loginFromContext(authn.ContextWithClaims(t.Context(), claims))
+	if err != nil || !got.At.IsZero() {
+		t.Errorf("at %v, %v", got.At, err)
 	}
 }

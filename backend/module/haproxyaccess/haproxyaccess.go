@@ -37,7 +37,7 @@ func New(_ *anypb.Any, logger *zap.Logger, _ tally.Scope) (module.Module, error)
 	if !ok {
 		return nil, fmt.Errorf("modules: the service %s has another type", serviceName)
 	}
-	return &mod{api: &api{use: use, caller: callerFromContext, log: logger}}, nil
+	return &mod{api: &api{use: use, login: loginFromContext, log: logger}}, nil
 }
 
 type mod struct {

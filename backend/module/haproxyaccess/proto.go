@@ -1,128 +1,164 @@
 package haproxyaccess
 
 import (
-	"strings"
-	"time"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
-	haproxyaccessv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/haproxyaccess/v1"
+	v1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/haproxyaccess/v1"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grantproto"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
 )
 
-// The state's name in the API is the domain's in capitals; a test holds the two together.
-func stateProto(s grant.State) haproxyaccessv1.Grant_State {
-	return haproxyaccessv1.Grant_State(haproxyaccessv1.Grant_State_value[strings.ToUpper(string(s))])
+func grantProtos(views []access.View) []*v1.Grant {
+	var all []*v1.Grant
+	for _, v := range views {
+		all = append(all, grantProto(v))
+	}
+	return all
 }
 
-func stateOf(s haproxyaccessv1.Grant_State) grant.State {
-	return grant.State(strings.ToLower(s.String()))
-}
-
-func grantProto(v access.View) *haproxyaccessv1.Grant {
+func grantProto(v access.View) *v1.Grant {
 	g := v.Grant
-	p := &haproxyaccessv1.Grant{
-		Id: g.ID, Environment: g.Pool.Environment, Pool: g.Pool.Name, Subject: string(g.Subject),
-		State: stateProto(g.State), Reason: g.Reason, Duration: durationpb.New(g.Duration),
-		RequestTime: timestamp(g.RequestedAt), ActiveTime: timestamp(g.ActivatedAt), ExpireTime: timestamp(g.ExpiresAt),
-		EndTime: timestamp(g.EndedAt), EndCause: string(g.Cause), EndComment: g.Comment, Etag: v.Etag,
-		Explanation: g.Explanation, Hosts: v.Hosts, ApproverGroups: v.ApproverGroups,
-		Enforcement: &haproxyaccessv1.Enforcement{
+	p := &v1.Grant{
+		Id: g.ID, Environment: g.Pool.Environment, Pool: g.Pool.Name, Subject: string(g.Subject), Owner: string(g.Owner),
+		State: grantproto.State(g.State), Reason: g.Reason, Duration: durationpb.New(g.Duration), Inputs: g.Inputs,
+		RequestTime: grantproto.Time(g.RequestedAt), StartTime: grantproto.Time(g.StartsAt), ActiveTime: grantproto.Time(g.ActivatedAt),
+		ExpireTime: grantproto.Time(g.ExpiresAt), EndTime: grantproto.Time(g.EndedAt), EndCause: string(g.Cause), EndComment: g.Comment,
+		Etag: v.Etag, Hosts: v.Hosts, ApproverGroups: v.ApproverGroups, Steps: stepProtos(v), Ordered: g.Ballot().Ordered,
+		Approvals: grantproto.Approvals(g.Approvals), Rule: g.Rule, Policy: g.Policy, PolicyHash: g.PolicyHash,
+		Explanation: g.Explanation, Groups: g.Groups, GroupsSource: g.GroupsSource, GroupsTime: grantproto.Time(g.GroupsAt),
+		BreakGlass: g.BreakGlass, Notify: g.Notify, Review: reviewProto(g.Review), Extension: extensionProto(g.Extension),
+		Enforcement: &v1.Enforcement{
 			NodesTotal: uint32(v.Enforcement.NodesTotal), NodesEnforced: uint32(v.Enforcement.NodesEnforced),
-			OldWorkersUntil: timestamp(v.Enforcement.OldWorkersUntil), StreamsNotCut: v.Enforcement.StreamsNotCut,
+			OldWorkersUntil: grantproto.Time(v.Enforcement.OldWorkersUntil), StreamsNotCut: v.Enforcement.StreamsNotCut,
 		},
 	}
 	if g.State == grant.Pending || g.State == grant.Approved {
-		p.LapseTime = timestamp(g.LapsesAt)
+		p.LapseTime = grantproto.Time(g.LapsesAt)
 	}
-	for _, a := range g.Approvals {
-		p.Approvals = append(p.Approvals, &haproxyaccessv1.Approval{
-			Subject: string(a.By), Time: timestamp(a.At), Comment: a.Comment,
+	return p
+}
+
+// stepProtos is the vote that is on, with people where they were looked up.
+func stepProtos(v access.View) []*v1.ApprovalStep {
+	steps := v.Steps
+	if steps == nil {
+		b := v.Grant.Ballot()
+		for i, wanted := range b.Wanted() {
+			steps = append(steps, access.StepView{AnyOf: b.Steps[i].AnyOf, Wanted: wanted})
+		}
+	}
+	return stepViewProtos(steps)
+}
+
+func stepViewProtos(steps []access.StepView) []*v1.ApprovalStep {
+	var all []*v1.ApprovalStep
+	for _, s := range steps {
+		p := &v1.ApprovalStep{Wanted: s.Wanted, MorePeople: s.More}
+		for _, q := range s.AnyOf {
+			p.AnyOf = append(p.AnyOf, &v1.ApprovalStep_Quorum{Groups: q.Groups, Count: uint32(q.Count)})
+		}
+		for _, who := range s.People {
+			p.People = append(p.People, string(who))
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func reviewProto(r grant.Review) *v1.Review {
+	if !r.Asked() {
+		return nil
+	}
+	return &v1.Review{
+		Groups: r.Groups, DueTime: grantproto.Time(r.DueAt), Subject: string(r.By), Time: grantproto.Time(r.At), Comment: r.Comment,
+	}
+}
+
+func extensionProto(e grant.Extension) *v1.Extension {
+	if !e.Asked() {
+		return nil
+	}
+	return &v1.Extension{
+		Duration: durationpb.New(e.By), Reason: e.Reason, Inputs: e.Inputs, Approvals: grantproto.Approvals(e.Approvals),
+		RequestTime: grantproto.Time(e.RequestedAt), LapseTime: grantproto.Time(e.LapsesAt), Rule: e.Rule, Explanation: e.Explanation,
+	}
+}
+
+func poolProto(p access.PoolView) *v1.Pool {
+	d := p.Decision
+	return &v1.Pool{
+		Environment: p.Name.Environment, Pool: p.Name.Name, Description: p.Description, Hosts: p.Hosts, Tags: p.Tags,
+		Requestable: d.Allowed && p.Lock == nil, Explanation: d.Explanation,
+		NeedsApproval: len(d.Steps) > 0, MaxDuration: durationpb.New(d.MaxDuration),
+		DefaultDuration: durationpb.New(d.DefaultDuration), ApproverGroups: p.ApproverGroups,
+		Inputs: inputProtos(d.Inputs), MayBreakGlass: d.MayBreakGlass, Lock: lockOrNil(p.Lock),
+	}
+}
+
+func previewProto(p access.Preview) *v1.PreviewAccessResponse {
+	d := p.Decision
+	resp := &v1.PreviewAccessResponse{
+		Allowed: d.Allowed && p.Lock == nil, NeedsApproval: len(d.Steps) > 0, Explanation: d.Explanation,
+		MaxDuration: durationpb.New(d.MaxDuration), DefaultDuration: durationpb.New(d.DefaultDuration),
+		ApproverGroups: grant.Ballot{Steps: d.Steps}.Groups(), Rule: d.Rule, Policy: d.Policy, PolicyHash: d.Hash,
+		Steps: stepViewProtos(p.Steps), Ordered: d.Ordered, PendingFor: durationpb.New(d.PendingFor),
+		Inputs: inputProtos(d.Inputs), MayBreakGlass: d.MayBreakGlass, Lock: lockOrNil(p.Lock),
+	}
+	for _, f := range p.Findings {
+		resp.Findings = append(resp.Findings, &v1.PreviewAccessResponse_Finding{
+			Rule: f.Rule, Deny: f.Deny, Outcome: string(f.Outcome), Reasons: f.Reasons,
 		})
 	}
-	return p
+	return resp
 }
 
-func poolProto(p access.PoolView) *haproxyaccessv1.Pool {
-	return &haproxyaccessv1.Pool{
-		Environment: p.Name.Environment, Pool: p.Name.Name, Description: p.Description, Hosts: p.Hosts,
-		Requestable: p.Decision.Allowed, Explanation: p.Decision.Explanation,
-		NeedsApproval: len(p.Decision.Steps) > 0, MaxDuration: durationpb.New(p.Decision.MaxDuration),
-		DefaultDuration: durationpb.New(p.Decision.DefaultDuration), ApproverGroups: p.ApproverGroups,
-	}
-}
-
-func previewProto(d policy.Decision) *haproxyaccessv1.PreviewAccessResponse {
-	p := &haproxyaccessv1.PreviewAccessResponse{
-		Allowed: d.Allowed, NeedsApproval: len(d.Steps) > 0, Explanation: d.Explanation,
-		MaxDuration: durationpb.New(d.MaxDuration),
-	}
-	for _, step := range d.Steps {
-		p.ApproverGroups = append(p.ApproverGroups, step.Groups...)
-	}
-	return p
-}
-
-func nodeProto(n access.NodeStatus) *haproxyaccessv1.NodeStatus {
-	p := &haproxyaccessv1.NodeStatus{
-		Node: n.Node, Environments: n.Environments, Healthy: n.Healthy, Error: n.Error, Dialect: n.Dialect,
-		LastPassTime: timestamp(n.LastPass), LastSuccessTime: timestamp(n.LastSuccess), Revision: uint64(n.Revision),
-		ClockOffset: durationpb.New(n.ClockOffset), DriftRepaired: uint64(n.DriftRepaired),
-		WorkerStartTime: timestamp(n.WorkerStarted), HaproxyVersion: n.HAProxyVersion,
-	}
-	for _, l := range n.Leases {
-		p.Leases = append(p.Leases, &haproxyaccessv1.NodeStatus_Lease{
-			Environment: l.Environment, Off: l.Off, Until: timestamp(l.Until),
-		})
-	}
-	return p
-}
-
-func serverProtos(servers []access.Server) []*haproxyaccessv1.PoolServer {
-	var all []*haproxyaccessv1.PoolServer
-	for _, s := range servers {
-		all = append(all, &haproxyaccessv1.PoolServer{
-			Node: s.Node, Name: s.Name, Address: s.Address, Port: uint32(s.Port),
-			OperationalState: s.OperationalState, AdminState: s.AdminState, Error: s.Error,
+func inputProtos(inputs []policy.Input) []*v1.Input {
+	var all []*v1.Input
+	for _, i := range inputs {
+		all = append(all, &v1.Input{
+			Name: i.Name, Title: i.Title, Description: i.Description, Choices: i.Choices, Optional: i.Optional, Message: i.Message,
 		})
 	}
 	return all
 }
 
-func filterOf(req *haproxyaccessv1.ListGrantsRequest) (access.Filter, error) {
-	f := access.Filter{
-		Environment: req.GetEnvironment(), Pool: req.GetPool(), Subject: req.GetSubject(),
-		AwaitingMe: req.GetAwaitingMyApproval(), PageSize: int(req.GetPageSize()), PageToken: req.GetPageToken(),
-	}
-	for _, s := range req.GetStates() {
-		if _, known := haproxyaccessv1.Grant_State_name[int32(s)]; !known || s == haproxyaccessv1.Grant_UNSPECIFIED {
-			return f, status.Errorf(codes.InvalidArgument, "states: %s is no state", s)
-		}
-		f.States = append(f.States, stateOf(s))
-	}
-	return f, nil
-}
-
-// checkDuration refuses what AsDuration would silently saturate or what is no valid duration.
-func checkDuration(d *durationpb.Duration) error {
-	if d == nil {
+func lockOrNil(l *grant.Lock) *v1.Lock {
+	if l == nil {
 		return nil
 	}
-	if err := d.CheckValid(); err != nil || d.AsDuration() > 366*24*time.Hour {
-		return status.Error(codes.InvalidArgument, "duration: out of range")
-	}
-	return nil
+	return grantproto.Lock(*l)
 }
 
-// timestamp is nil for a time that is not set.
-func timestamp(t time.Time) *timestamppb.Timestamp {
-	if t.IsZero() {
-		return nil
+func openProto(open map[grant.State]int) *v1.OpenGrants {
+	return &v1.OpenGrants{
+		Pending: uint32(open[grant.Pending]), Approved: uint32(open[grant.Approved]), Active: uint32(open[grant.Active]),
 	}
-	return timestamppb.New(t)
+}
+
+func nodeProto(n access.NodeStatus) *v1.NodeStatus {
+	p := &v1.NodeStatus{
+		Node: n.Node, Environments: n.Environments, Healthy: n.Healthy, Error: n.Error, Dialect: n.Dialect,
+		LastPassTime: grantproto.Time(n.LastPass), LastSuccessTime: grantproto.Time(n.LastSuccess), Revision: uint64(n.Revision),
+		ClockOffset: durationpb.New(n.ClockOffset), DriftRepaired: uint64(n.DriftRepaired),
+		WorkerStartTime: grantproto.Time(n.WorkerStarted), HaproxyVersion: n.HAProxyVersion,
+	}
+	for _, l := range n.Leases {
+		p.Leases = append(p.Leases, &v1.NodeStatus_Lease{
+			Environment: l.Environment, Off: l.Off, Until: grantproto.Time(l.Until),
+		})
+	}
+	return p
+}
+
+func serverProtos(servers []access.Server) []*v1.PoolServer {
+	var all []*v1.PoolServer
+	for _, s := range servers {
+		all = append(all, &v1.PoolServer{
+			Node: s.Node, Name: s.Name, Address: s.Address, Port: uint32(s.Port),
+			OperationalState: s.OperationalState, AdminState: s.AdminState, Error: s.Error,
+		})
+	}
+	return all
 }

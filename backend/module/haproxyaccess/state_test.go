@@ -10,6 +10,7 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
 	v1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/haproxyaccess/v1"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grantproto"
 )
 
 // states is by hand: the code makes one name out of the other.
@@ -26,10 +27,10 @@ var states = map[grant.State]v1.Grant_State{
 
 func TestEveryStateHasOneNameInTheAPI(t *testing.T) {
 	for domain, api := range states {
-		if got := stateProto(domain); got != api {
+		if got := grantproto.State(domain); got != api {
 			t.Errorf("%s becomes %s, want %s", domain, got, api)
 		}
-		if got := stateOf(api); got != domain {
+		if got := grantproto.StateOf(api); got != domain {
 			t.Errorf("%s becomes %s, want %s", api, got, domain)
 		}
 	}
@@ -41,7 +42,7 @@ func TestEveryStateHasOneNameInTheAPI(t *testing.T) {
 	if got := len(v1.Grant_State_name); got != len(states)+1 {
 		t.Errorf("the API has %d states, want %d and UNSPECIFIED", got, len(states))
 	}
-	if got := stateProto("no state"); got != v1.Grant_UNSPECIFIED {
+	if got := grantproto.State("no state"); got != v1.Grant_UNSPECIFIED {
 		t.Errorf("what is no state becomes %s", got)
 	}
 }
@@ -92,7 +93,19 @@ func TestARefusalOfPolicyIsNotRequestable(t *testing.T) {
 	if p := poolProto(view); p.Requestable || p.NeedsApproval || p.Explanation != "No rule names this pool." {
 		t.Errorf("got %v", p)
 	}
-	if p := previewProto(view.Decision); p.Allowed || p.NeedsApproval || p.Explanation != "No rule names this pool." {
+	if p := previewProto(access.Preview{Decision: view.Decision}); p.Allowed || p.NeedsApproval || p.Explanation != "No rule names this pool." {
+		t.Errorf("got %v", p)
+	}
+}
+
+// What policy allows and a lock stops cannot be asked for.
+func TestALockedPoolIsNotRequestable(t *testing.T) {
+	view := access.PoolView{Lock: &grant.Lock{ID: "l1", Reason: "incident"}}
+	view.Decision.Allowed = true
+	if p := poolProto(view); p.Requestable || p.GetLock().GetReason() != "incident" {
+		t.Errorf("got %v", p)
+	}
+	if p := previewProto(access.Preview{Decision: view.Decision, Lock: view.Lock}); p.Allowed || p.GetLock().GetId() != "l1" {
 		t.Errorf("got %v", p)
 	}
 }

@@ -59,11 +59,24 @@ func (failing) Grant(context.Context, string) (store.Record, error) {
 	return store.Record{}, errors.New("connect to postgres://u:" + marker + "@db")
 }
 
+// history is embedded under another name, since the interface has a method of its own.
+type histories = store.History
+
+type history struct{ histories }
+
+// believer knows what a login says.
+type believer struct{ access.Directory }
+
+func (believer) Seen(_ context.Context, l access.Login) (access.Membership, error) {
+	return access.Membership{Groups: l.Groups, At: l.At}, nil
+}
+
 // realUseCases is access itself on the failing store: its errors have a cause, which nobody else can make.
 func realUseCases(t *testing.T) UseCases {
 	t.Helper()
 	s, err := access.New(access.Config{
-		Grants: failing{}, Policy: struct{ policy.Engine }{}, Catalog: struct{ access.Catalog }{},
+		Grants: failing{}, History: history{}, Directory: believer{}, Policy: struct{ policy.Engine }{},
+		Source: struct{ access.PolicySource }{}, GroupsMaxAge: time.Minute, Catalog: struct{ access.Catalog }{},
 		Enforcer: struct{ access.Enforcer }{}, Tokens: struct{ access.Tokens }{}, Fleet: struct{ access.Fleet }{},
 		Now: time.Now, NewID: func() string { return "g1" },
 	})

@@ -13,7 +13,7 @@ import (
 	"github.com/lyft/clutch/backend/service/authn"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
-	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 )
 
 // fake answers every use case with what it holds, and keeps what it was asked.
@@ -23,7 +23,12 @@ type fake struct {
 	granted access.View
 	page    access.Page
 	pools   []access.PoolView
-	preview policy.Decision
+	preview access.Preview
+	bulk    access.BulkResult
+	lock    access.LockView
+	locks   []grant.Lock
+	events  access.EventPage
+	policy  access.PolicyStatus
 	token   string
 	expires time.Time
 	nodes   []access.NodeStatus
@@ -34,9 +39,64 @@ var _ UseCases = (*fake)(nil)
 
 func (f *fake) ask(call ...any) { f.asked = append(f.asked, call...) }
 
-func (f *fake) Preview(_ context.Context, c access.Caller, environment, pool string, d time.Duration) (policy.Decision, error) {
-	f.ask("Preview", c, environment, pool, d)
+// Identify believes the login.
+func (f *fake) Identify(_ context.Context, l access.Login) (access.Caller, error) {
+	return access.Caller{Subject: l.Subject, Groups: l.Groups, GroupsAt: l.At}, nil
+}
+
+func (f *fake) Preview(_ context.Context, c access.Caller, ask access.Ask) (access.Preview, error) {
+	f.ask("Preview", c, ask)
 	return f.preview, f.err
+}
+
+func (f *fake) Extend(_ context.Context, c access.Caller, l access.Longer, key string) (access.View, error) {
+	f.ask("Extend", c, l, key)
+	return f.granted, f.err
+}
+
+func (f *fake) CancelExtension(_ context.Context, c access.Caller, r access.Revocation, key string) (access.View, error) {
+	f.ask("CancelExtension", c, r, key)
+	return f.granted, f.err
+}
+
+func (f *fake) Withdraw(_ context.Context, c access.Caller, r access.Revocation, key string) (access.View, error) {
+	f.ask("Withdraw", c, r, key)
+	return f.granted, f.err
+}
+
+func (f *fake) Review(_ context.Context, c access.Caller, d access.Decision, key string) (access.View, error) {
+	f.ask("Review", c, d, key)
+	return f.granted, f.err
+}
+
+func (f *fake) RevokeAll(_ context.Context, c access.Caller, b access.Bulk, key string) (access.BulkResult, error) {
+	f.ask("RevokeAll", c, b, key)
+	return f.bulk, f.err
+}
+
+func (f *fake) Lock(_ context.Context, c access.Caller, ask access.LockAsk, key string) (access.LockView, error) {
+	f.ask("Lock", c, ask, key)
+	return f.lock, f.err
+}
+
+func (f *fake) Unlock(_ context.Context, c access.Caller, id, reason, key string) (access.LockView, error) {
+	f.ask("Unlock", c, id, reason, key)
+	return f.lock, f.err
+}
+
+func (f *fake) Locks(_ context.Context, c access.Caller, all bool) ([]grant.Lock, error) {
+	f.ask("Locks", c, all)
+	return f.locks, f.err
+}
+
+func (f *fake) Events(_ context.Context, c access.Caller, filter access.EventFilter) (access.EventPage, error) {
+	f.ask("Events", c, filter)
+	return f.events, f.err
+}
+
+func (f *fake) PolicyStatus(_ context.Context, c access.Caller) (access.PolicyStatus, error) {
+	f.ask("PolicyStatus", c)
+	return f.policy, f.err
 }
 
 func (f *fake) Request(_ context.Context, c access.Caller, ask access.Ask, key string) (access.View, error) {
@@ -64,9 +124,9 @@ func (f *fake) IssueToken(_ context.Context, c access.Caller, grantID string) (s
 	return f.token, f.expires, f.err
 }
 
-func (f *fake) Pools(_ context.Context, c access.Caller, environment string) []access.PoolView {
+func (f *fake) Pools(_ context.Context, c access.Caller, environment string) ([]access.PoolView, error) {
 	f.ask("Pools", c, environment)
-	return f.pools
+	return f.pools, f.err
 }
 
 func (f *fake) Get(_ context.Context, c access.Caller, id string) (access.View, error) {
@@ -102,7 +162,7 @@ func (f *fake) RemoveServer(_ context.Context, c access.Caller, environment, poo
 }
 
 // alice is logged in by way of the identity provider.
-var alice = access.Caller{Subject: "alice@example.com", Groups: []string{"developers", "on-call"}}
+var alice = access.Caller{Subject: "alice@example.com", Groups: []string{"developers", "on-call"}, GroupsAt: at(60)}
 
 func aliceContext(t *testing.T) context.Context {
 	return loggedIn(t, "https://idp.example", "alice@example.com", "developers", "on-call")
@@ -110,14 +170,14 @@ func aliceContext(t *testing.T) context.Context {
 
 func loggedIn(t *testing.T, issuer, subject string, groups ...string) context.Context {
 	return authn.ContextWithClaims(t.Context(), &authn.Claims{
-		StandardClaims: &jwt.StandardClaims{Issuer: issuer, Subject: subject}, Groups: groups,
+		StandardClaims: &jwt.StandardClaims{Issuer: issuer, Subject: subject, IssuedAt: at(60).Unix()}, Groups: groups,
 	})
 }
 
 // newAPI is the API as New makes it, with its log.
 func newAPI(use UseCases) (*api, *observer.ObservedLogs) {
 	core, logs := observer.New(zap.DebugLevel)
-	return &api{use: use, caller: callerFromContext, log: zap.New(core)}, logs
+	return &api{use: use, login: loginFromContext, log: zap.New(core)}, logs
 }
 
 // untyped turns a call of the API into one on messages, for tables.

@@ -2,22 +2,18 @@ package audit
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/lyft/clutch/backend/api/api/v1"
 	auditv1 "github.com/lyft/clutch/backend/api/audit/v1"
 	"github.com/lyft/clutch/backend/service/audit"
 
-	haproxyaccessv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/haproxyaccess/v1"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grantproto"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
 )
 
@@ -33,6 +29,8 @@ const (
 	// clockUser is the name of the clock and of policy in the log.
 	clockUser    = "system:haproxyaccess"
 	resourceType = "type.googleapis.com/haproxyaccess.v1.Grant"
+	lockType     = "type.googleapis.com/haproxyaccess.v1.Lock"
+	policyType   = "haproxyaccess.v1.Policy"
 )
 
 // GrantSink writes a grant's events into Clutch's audit log. It implements the outbox's Sink.
@@ -67,8 +65,7 @@ func (s *GrantSink) Deliver(ctx context.Context, e store.Entry) error {
 }
 
 func requestEvent(e store.Entry) (*auditv1.RequestEvent, error) {
-	g := e.Event.Grant
-	body, err := anypb.New(grantEvent(e))
+	body, err := anypb.New(grantproto.Event(e))
 	if err != nil {
 		return nil, fmt.Errorf("encode grant event: %w", err)
 	}
@@ -78,21 +75,22 @@ func requestEvent(e store.Entry) (*auditv1.RequestEvent, error) {
 	}
 	return &auditv1.RequestEvent{
 		Username: user, ServiceName: eventService, MethodName: string(e.Event.Verb), Type: actionOf[e.Event.Verb],
-		Resources:        []*auditv1.Resource{{TypeUrl: resourceType, Id: g.Pool.String()}},
+		Resources:        []*auditv1.Resource{resource(e.Event)},
 		RequestMetadata:  &auditv1.RequestMetadata{Body: body},
 		ResponseMetadata: &auditv1.ResponseMetadata{},
 		Status:           &status.Status{},
 	}, nil
 }
 
-func grantEvent(e store.Entry) *haproxyaccessv1.GrantEvent {
-	g := e.Event.Grant
-	return &haproxyaccessv1.GrantEvent{
-		Revision: uint64(e.Revision), Hash: hex.EncodeToString(e.Hash[:]), GrantId: g.ID,
-		Environment: g.Pool.Environment, Pool: g.Pool.Name, Subject: string(g.Subject), Verb: string(e.Event.Verb),
-		Actor: string(e.Event.Actor), From: stateProto(e.Event.From), To: stateProto(g.State), Cause: string(g.Cause),
-		Comment: e.Event.Comment, Time: timestamp(e.Event.At), ExpireTime: timestamp(g.ExpiresAt),
-		Policy: g.Policy, PolicyHash: g.PolicyHash, Explanation: g.Explanation,
+// resource is what the event is about: the pool, or what has no pool by its own name.
+func resource(e grant.Event) *auditv1.Resource {
+	switch e.Verb {
+	case grant.PutLock, grant.LiftLock:
+		return &auditv1.Resource{TypeUrl: lockType, Id: e.Lock.ID}
+	case grant.LoadPolicy:
+		return &auditv1.Resource{TypeUrl: policyType, Id: e.Grant.Policy}
+	default:
+		return &auditv1.Resource{TypeUrl: resourceType, Id: e.Grant.Pool.String()}
 	}
 }
 
@@ -103,15 +101,9 @@ var actionOf = map[grant.Verb]apiv1.ActionType{
 	grant.Activate: apiv1.ActionType_UPDATE, grant.Extend: apiv1.ActionType_UPDATE,
 	grant.Deny: apiv1.ActionType_DELETE, grant.Cancel: apiv1.ActionType_DELETE, grant.Lapse: apiv1.ActionType_DELETE,
 	grant.Expire: apiv1.ActionType_DELETE, grant.Revoke: apiv1.ActionType_DELETE,
-}
-
-func stateProto(s grant.State) haproxyaccessv1.Grant_State {
-	return haproxyaccessv1.Grant_State(haproxyaccessv1.Grant_State_value[strings.ToUpper(string(s))])
-}
-
-func timestamp(t time.Time) *timestamppb.Timestamp {
-	if t.IsZero() {
-		return nil
-	}
-	return timestamppb.New(t)
+	grant.Withdraw: apiv1.ActionType_UPDATE, grant.AskExtension: apiv1.ActionType_UPDATE,
+	grant.DenyExtension: apiv1.ActionType_UPDATE, grant.CancelExtension: apiv1.ActionType_UPDATE,
+	grant.LapseExtension: apiv1.ActionType_UPDATE, grant.DoReview: apiv1.ActionType_UPDATE,
+	grant.PutLock: apiv1.ActionType_CREATE, grant.LiftLock: apiv1.ActionType_DELETE,
+	grant.LoadPolicy: apiv1.ActionType_UPDATE,
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +66,51 @@ func entry(verb grant.Verb, from, to grant.State, actor grant.Subject) store.Ent
 	}
 }
 
+// What is not of a grant names itself: an auditor filters by resource.
+func TestALockAndAPolicyAreResourcesOfTheirOwn(t *testing.T) {
+	lock := grant.Lock{ID: "l1", Environment: "prod", Reason: "incident", By: "carol@example.com", At: noon, Until: noon.Add(time.Hour)}
+	for _, c := range []struct {
+		event   grant.Event
+		typeURL string
+		id      string
+		body    *haproxyaccessv1.GrantEvent
+	}{
+		{
+			grant.Event{Verb: grant.PutLock, Actor: lock.By, Comment: lock.Reason, At: noon, Lock: lock},
+			"type.googleapis.com/haproxyaccess.v1.Lock", "l1",
+			&haproxyaccessv1.GrantEvent{
+				Verb: "lock", Actor: "carol@example.com", Comment: "incident", Environment: "prod", Time: timestamppb.New(noon),
+				Lock: &haproxyaccessv1.Lock{
+					Id: "l1", Environment: "prod", Reason: "incident", Actor: "carol@example.com", CreateTime: timestamppb.New(noon),
+					UntilTime: timestamppb.New(noon.Add(time.Hour)),
+				},
+			},
+		},
+		{
+			grant.Event{Verb: grant.LoadPolicy, At: noon, Grant: grant.Grant{Policy: "acme", PolicyHash: "abc"}},
+			"haproxyaccess.v1.Policy", "acme",
+			&haproxyaccessv1.GrantEvent{Verb: "policy", Policy: "acme", PolicyHash: "abc", Time: timestamppb.New(noon)},
+		},
+	} {
+		w := &fakeWriter{}
+		if err := NewGrantSink(w).Deliver(t.Context(), store.Entry{Event: c.event}); err != nil {
+			t.Fatal(err)
+		}
+		want := []*auditv1.Resource{{TypeUrl: c.typeURL, Id: c.id}}
+		if diff := cmp.Diff(want, w.written[0].GetResources(), protocmp.Transform()); diff != "" {
+			t.Errorf("resources (-want +got):\n%s", diff)
+		}
+		body := &haproxyaccessv1.GrantEvent{}
+		if err := w.written[0].GetRequestMetadata().GetBody().UnmarshalTo(body); err != nil {
+			t.Fatal(err)
+		}
+		c.body.Hash = strings.Repeat("00", 32)
+		if diff := cmp.Diff(c.body, body, protocmp.Transform()); diff != "" {
+			t.Errorf("body (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestAGrantsEventIsAnAuditEvent(t *testing.T) {
 	w := &fakeWriter{}
 	if err := NewGrantSink(w).Deliver(t.Context(), entry("revoke", "active", "revoked", "bob@example.com")); err != nil {
@@ -79,7 +125,7 @@ func TestAGrantsEventIsAnAuditEvent(t *testing.T) {
 		Environment: "prod", Pool: "billing", Subject: "alice@example.com", Verb: "revoke", Actor: "bob@example.com",
 		From: haproxyaccessv1.Grant_ACTIVE, To: haproxyaccessv1.Grant_REVOKED, Cause: "operator", Comment: "said",
 		Time: timestamppb.New(noon), ExpireTime: timestamppb.New(noon.Add(time.Hour)),
-		Policy: "rule", PolicyHash: "abc", Explanation: "because",
+		Policy: "rule", PolicyHash: "abc", Explanation: "because", Groups: []string{"eng"}, Reason: "look",
 	}
 	body := &haproxyaccessv1.GrantEvent{}
 	if err := got.GetRequestMetadata().GetBody().UnmarshalTo(body); err != nil {

@@ -76,13 +76,14 @@ func newProvider(ctx context.Context, config *authnv1.Config, storage clutchauth
 		groups = defaultGroupsClaim
 	}
 	issuer := config.GetClutch().GetOidc().GetIssuer()
-	reader := claimsReader{issuer: issuer, groupsClaim: groups, now: time.Now}
-	return &Provider{
-		clutch:  clutchauthn.WithClaimsFromOIDCTokenFunc(oidcProvider, reader.claims),
+	p := &Provider{
 		storage: storage,
 		tokens:  tokenReader{secret: []byte(config.GetClutch().GetSessionSecret()), issuer: issuer, now: time.Now},
 		logger:  logger,
-	}, nil
+	}
+	reader := claimsReader{issuer: issuer, groupsClaim: groups, now: time.Now, told: p.tell}
+	p.clutch = clutchauthn.WithClaimsFromOIDCTokenFunc(oidcProvider, reader.claims)
+	return p, nil
 }
 
 // checkConfig names the field that is wrong and never its value.

@@ -23,10 +23,15 @@ type claimsReader struct {
 	issuer      string
 	groupsClaim string
 	now         func() time.Time
+	// told is called with each login that was let in; may be nil.
+	told LoginListener
 }
 
+// LoginListener is told of a login: who, in which groups, and when. It must be quick: the person waits for it.
+type LoginListener func(ctx context.Context, subject grant.Subject, groups []string, at time.Time)
+
 // claims has the shape of Clutch's ClaimsFromOIDCTokenFunc.
-func (r claimsReader) claims(_ context.Context, t *oidc.IDToken) (*clutchauthn.Claims, error) {
+func (r claimsReader) claims(ctx context.Context, t *oidc.IDToken) (*clutchauthn.Claims, error) {
 	var raw map[string]json.RawMessage
 	if err := t.Claims(&raw); err != nil {
 		return nil, fmt.Errorf("%w: the claims of the ID token cannot be read", errLoginRefused)
@@ -39,12 +44,16 @@ func (r claimsReader) claims(_ context.Context, t *oidc.IDToken) (*clutchauthn.C
 	if err != nil {
 		return nil, err
 	}
+	now := r.now()
+	if r.told != nil {
+		r.told(ctx, subject, groups, now)
+	}
 	return &clutchauthn.Claims{
 		StandardClaims: &jwt.StandardClaims{
 			// Ours, not the ID token's: Verify looks for exactly these. An identity provider may leave iat out or be ahead
 			// of our clock, and one of them writes its issuer in another way than in its discovery document.
 			Issuer:   r.issuer,
-			IssuedAt: r.now().Unix(),
+			IssuedAt: now.Unix(),
 			// The ID token's: a person is asked again when the identity provider wants it.
 			ExpiresAt: t.Expiry.Unix(),
 			Subject:   string(subject),
@@ -76,6 +85,11 @@ func personOf(raw map[string]json.RawMessage) (grant.Subject, error) {
 func groupsOf(raw map[string]json.RawMessage, claim string) ([]string, error) {
 	value, ok := raw[claim]
 	if !ok {
+		// A provider that has too many groups to list names in their place where they can be asked for. That is not "no group".
+		var elsewhere map[string]json.RawMessage
+		if err := json.Unmarshal(raw["_claim_names"], &elsewhere); err == nil && elsewhere[claim] != nil {
+			return nil, fmt.Errorf("%w: the claim %s is not in the ID token but elsewhere: have the provider list fewer groups", errLoginRefused, claim)
+		}
 		return nil, nil
 	}
 	// Pointers, since a plain string would read null as the empty text.

@@ -41,6 +41,7 @@ func TestClaimsOfALogin(t *testing.T) {
 		"one group":                {ok("alice@example.com", "dev"), "alice@example.com", []string{"dev"}},
 		"no group":                 {ok("alice@example.com", []string{}), "alice@example.com", nil},
 		"no claim of groups":       {ok("alice@example.com"), "alice@example.com", nil},
+		"groups elsewhere":         {map[string]any{"email": "alice@example.com", "email_verified": true, "_claim_names": map[string]any{"groups": "src1"}, "_claim_sources": map[string]any{"src1": map[string]any{"endpoint": "https://idp.invalid/groups"}}}, "", nil},
 		"upper case":               {ok("Alice@Example.COM"), "alice@example.com", nil},
 		"groups null":              {ok("alice@example.com", nil), "", nil},
 		"groups a number":          {ok("alice@example.com", 7), "", nil},

@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	clutchauthnapiv1 "github.com/lyft/clutch/backend/api/authn/v1"
@@ -22,9 +23,21 @@ type Provider struct {
 	storage clutchauthn.Storage // nil if none is configured
 	tokens  tokenReader
 	logger  *zap.Logger
+
+	listener atomic.Pointer[LoginListener]
 }
 
 var _ clutchauthn.Service = (*Provider)(nil)
+
+// OnLogin has f told of every login and refresh from now on, in place of whoever was told before. Somebody who has lost
+// their groups may get no further than the login: what rests on them must end all the same.
+func (p *Provider) OnLogin(f LoginListener) { p.listener.Store(&f) }
+
+func (p *Provider) tell(ctx context.Context, subject grant.Subject, groups []string, at time.Time) {
+	if f := p.listener.Load(); f != nil {
+		(*f)(ctx, subject, groups, at)
+	}
+}
 
 // Verify returns the claims of an access token. Refresh tokens and login states are refused, and so is a service token
 // where there is no token storage, since nobody could take it back. Clutch answers 401 with the error's text.

@@ -92,7 +92,11 @@ func NewService(config *haproxyv1.Config) (*Service, error) {
 				continue
 			}
 			s.backends[name] = p.GetBackend()
-			s.pools = append(s.pools, access.Pool{Name: name, Description: p.GetDescription(), Hosts: p.GetHosts()})
+			tags := slices.Concat(e.GetTags(), p.GetTags())
+			slices.Sort(tags)
+			s.pools = append(s.pools, access.Pool{
+				Name: name, Description: p.GetDescription(), Hosts: p.GetHosts(), Tags: slices.Compact(tags),
+			})
 		}
 	}
 	slices.SortFunc(s.pools, func(a, b access.Pool) int { return strings.Compare(a.Name.String(), b.Name.String()) })

@@ -25,9 +25,10 @@ import (
 	accessv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxyaccess/v1"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/audit"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/credential"
-	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
 	auditservice "github.com/haproxy-access/clutch-haproxy-access/backend/service/audit"
+	authnservice "github.com/haproxy-access/clutch-haproxy-access/backend/service/authn"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/haproxycfg"
 	storeservice "github.com/haproxy-access/clutch-haproxy-access/backend/service/store"
@@ -51,8 +52,14 @@ type Service struct {
 	*access.Service
 
 	fleet  *reconcile.Fleet
-	clock  *access.Clock
 	outbox *audit.Outbox
+	loops  []loop // of access: the clock, the judge, and the policy's files
+}
+
+// loop runs in the background until it is stopped.
+type loop interface {
+	Start()
+	Stop()
 }
 
 // New is the factory for Clutch. It needs the store, the fleet and the audit service before it in the configuration, and
@@ -76,15 +83,19 @@ func New(cfg *anypb.Any, logger *zap.Logger, scope tally.Scope) (service.Service
 
 // Stop ends the loops. It may be called twice.
 func (s *Service) Stop() {
-	s.clock.Stop()
+	for _, l := range s.loops {
+		l.Stop()
+	}
 	s.fleet.Stop()
 	s.outbox.Stop()
 }
 
 func (s *Service) start() {
 	s.fleet.Start()
-	s.clock.Start()
 	s.outbox.Start()
+	for _, l := range s.loops {
+		l.Start()
+	}
 }
 
 // parts are the services that this one is built on.
@@ -92,6 +103,13 @@ type parts struct {
 	store *storeservice.Service
 	fleet *haproxy.Service
 	audit auditservice.EventWriter
+	// authn tells of logins; nil where a gateway has Clutch's own, which does not. Logins then show when somebody calls.
+	authn logins
+}
+
+// logins is what our authn service offers beyond Clutch's.
+type logins interface {
+	OnLogin(authnservice.LoginListener)
 }
 
 func findParts() (parts, error) {
@@ -107,15 +125,21 @@ func findParts() (parts, error) {
 	if p.audit, ok = service.Registry[auditservice.Name].(auditservice.EventWriter); !ok {
 		return p, fmt.Errorf("services: %s must be listed before %s", auditservice.Name, Name)
 	}
+	p.authn, _ = service.Registry[authnservice.Name].(logins)
 	return p, nil
 }
 
 func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Scope) (*Service, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	rules, err := policy.Compile(rulesOf(config.GetPolicy()))
+	observer := newObserver(logger, scope)
+	files, err := newPolicyFiles(config.GetPolicy().GetFiles(), observer, time.Now)
 	if err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
+		return nil, err
+	}
+	agents, err := agentsOf(config.GetAgents())
+	if err != nil {
+		return nil, err
 	}
 	issuer, err := newIssuer(ctx, config.GetToken(), p.store)
 	if err != nil {
@@ -129,22 +153,71 @@ func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Sco
 	if err != nil {
 		return nil, err
 	}
-	observer := newObserver(logger, scope)
 	fleet := reconcile.New(targets, source{p.store}, observer, reconcile.Timing{}, time.Now)
 	outbox := newOutbox(p, observer)
-	use, err := access.New(access.Config{
-		Grants: p.store, Policy: rules, Catalog: p.fleet, Tokens: tokens{issuer},
-		Enforcer: enforcer{fleet, outbox}, Fleet: nodes{p.fleet, fleet},
-		Auditors: config.GetAuditors(), Operators: config.GetOperators(),
-		Wait: durationOr(config.GetEnforcementWait(), defaultWait), Now: time.Now, NewID: newID,
+	var use *access.Service
+	directory := access.NewLogins(p.store, time.Now, func() { use.Poke() })
+	use, err = access.New(access.Config{
+		Grants: p.store, History: p.store, Directory: directory, Policy: files.current, Source: files, Catalog: p.fleet,
+		Tokens: tokens{issuer}, Enforcer: enforcer{fleet, outbox}, Fleet: nodes{p.fleet, fleet},
+		Auditors: config.GetAuditors(), Operators: config.GetOperators(), Agents: agents,
+		GroupsMaxAge: durationOr(config.GetGroupsMaxAge(), defaultMaxAge),
+		Wait:         durationOr(config.GetEnforcementWait(), defaultWait), Now: time.Now, NewID: newID,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Service{
-		Service: use, fleet: fleet, outbox: outbox,
-		clock: access.NewClock(use, clockInterval, observer.clockFailed),
-	}, nil
+	if err := use.PolicyInForce(ctx); err != nil {
+		return nil, fmt.Errorf("record which policy is in force: %w", err)
+	}
+	if p.authn != nil {
+		p.authn.OnLogin(seen(directory, observer))
+	}
+	return &Service{Service: use, fleet: fleet, outbox: outbox, loops: []loop{
+		access.NewClock(use, clockInterval, observer.clockFailed),
+		access.NewJudge(use, durationOr(config.GetPolicy().GetJudgeInterval(), defaultJudge), observer.judgeFailed),
+		access.NewLoop(files.follow(use), durationOr(config.GetPolicy().GetReloadInterval(), defaultReload), nil,
+			observer.policyNotRecorded),
+	}}, nil
+}
+
+// seenTimeout bounds how long a login waits for the store.
+const seenTimeout = 2 * time.Second
+
+// seen tells the directory of a login at once: who has lost a group loses what rests on it without calling us again.
+func seen(directory access.Directory, o *observer) authnservice.LoginListener {
+	return func(ctx context.Context, subject grant.Subject, groups []string, at time.Time) {
+		ctx, cancel := context.WithTimeout(ctx, seenTimeout)
+		defer cancel()
+		if _, err := directory.Seen(ctx, access.Login{Subject: subject, Groups: groups, At: at}); err != nil {
+			o.loginNotKept(err) // the person's next call tries again
+		}
+	}
+}
+
+func agentsOf(config []*accessv1.Agent) (map[grant.Subject]access.Agent, error) {
+	agents := map[grant.Subject]access.Agent{}
+	names := map[string]bool{}
+	for i, a := range config {
+		account, err := grant.Service(a.GetServiceAccount())
+		if err != nil {
+			return nil, fmt.Errorf("agents[%d].service_account: %w", i, err)
+		}
+		subject, err := grant.Agent(a.GetName())
+		if err != nil {
+			return nil, fmt.Errorf("agents[%d].name: %w", i, err)
+		}
+		owner, err := grant.Person(a.GetOwner())
+		if err != nil {
+			return nil, fmt.Errorf("agents[%d].owner: %w", i, err)
+		}
+		if _, taken := agents[account]; taken || names[a.GetName()] {
+			return nil, fmt.Errorf("agents[%d]: its name or its service account is another agent's", i)
+		}
+		names[a.GetName()] = true
+		agents[account] = access.Agent{Subject: subject, Owner: owner}
+	}
+	return agents, nil
 }
 
 // newIssuer opens the signing key, so that a wrong encryption key stops the start and not the first request.
@@ -158,18 +231,6 @@ func newIssuer(ctx context.Context, config *accessv1.Token, keys store.Keys) (*c
 	}
 	ttl := durationOr(config.GetTtl(), defaultTTL)
 	return credential.NewIssuer(keys, sealer, config.GetIssuer(), ttl), nil
-}
-
-func rulesOf(config *accessv1.Policy) []policy.Rule {
-	var rules []policy.Rule
-	for _, r := range config.GetRules() {
-		rules = append(rules, policy.Rule{
-			Name: r.GetName(), Pools: r.GetPools(), Groups: r.GetGroups(), ApproverGroups: r.GetApproverGroups(),
-			MaxDuration: r.GetMaxDuration().AsDuration(), DefaultDuration: r.GetDefaultDuration().AsDuration(),
-			PendingFor: r.GetPendingFor().AsDuration(),
-		})
-	}
-	return rules
 }
 
 // keySource reads the keys that nodes verify by: ours out of the store, and those of the configured identity providers.

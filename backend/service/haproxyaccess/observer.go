@@ -4,6 +4,7 @@ import (
 	"github.com/uber-go/tally/v4"
 	"go.uber.org/zap"
 
+	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
 )
 
@@ -68,4 +69,42 @@ func first(keys []string) []string {
 		return append(append([]string{}, keys[:maxKeys]...), "...")
 	}
 	return keys
+}
+
+// judgeFailed is told of a pass over the open grants that did not judge all of them.
+func (o *observer) judgeFailed(err error) {
+	o.scope.Counter("judge_failed").Inc(1)
+	o.log.Error("open grants could not be judged again; they stand until they can", zap.Error(err))
+}
+
+func (o *observer) policyLoaded(s access.PolicyStatus) {
+	o.scope.Counter("policy_loaded").Inc(1)
+	o.policyStale(false)
+	o.log.Warn("another policy is in force", zap.String("policy", s.Name), zap.String("hash", s.Hash), zap.Int("rules", s.Rules))
+}
+
+// policyRefused is told of policy files that are no policy.
+func (o *observer) policyRefused(err error) {
+	o.scope.Counter("policy_refused").Inc(1)
+	o.log.Error("the policy's files are refused as a whole; the old policy stays in force", zap.Error(err))
+}
+
+// policyStale says whether the files are others than the policy in force.
+func (o *observer) policyStale(stale bool) {
+	value := 0.0
+	if stale {
+		value = 1
+	}
+	o.scope.Gauge("policy_stale").Update(value)
+}
+
+func (o *observer) policyNotRecorded(err error) {
+	o.scope.Counter("policy_not_recorded").Inc(1)
+	o.log.Error("which policy is in force could not be recorded; it is tried again", zap.Error(err))
+}
+
+// loginNotKept is told of a login whose groups could not be kept.
+func (o *observer) loginNotKept(err error) {
+	o.scope.Counter("login_not_kept").Inc(1)
+	o.log.Error("the groups of a login could not be kept; they are when its person calls", zap.Error(err))
 }

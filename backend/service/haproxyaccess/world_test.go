@@ -32,9 +32,23 @@ import (
 
 var (
 	alice = access.Caller{Subject: "alice@example.com", Groups: []string{"eng"}}
-	bob   = access.Caller{Subject: "bob@example.com", Groups: []string{"sre"}}
+	bob   = access.Caller{Subject: "bob@example.com", Groups: []string{"sre"}, GroupsAt: time.Now()}
 	oscar = access.Caller{Subject: "oscar@example.com", Groups: []string{"operators"}}
 )
+
+const testPolicy = `version: 1
+name: test
+rules:
+  - name: staging
+    match: {environments: [staging]}
+    who: {groups: [eng]}
+    limits: {max_duration: 1h}
+  - name: prod
+    match: {environments: [prod]}
+    who: {groups: [eng]}
+    limits: {max_duration: 1h}
+    approve: {all_of: [{group: sre}]}
+`
 
 // encryptionKey is 32 bytes that are found again wherever they leak to.
 const encryptionKey = "marker-encryption-key-0123456789"
@@ -63,11 +77,10 @@ func newWorld(t *testing.T) *world {
 		Token: &accessv1.Token{Issuer: "https://clutch.example",
 			EncryptionKeyFile: w.file(base64.StdEncoding.EncodeToString([]byte(encryptionKey)))},
 		Operators: []string{"operators"}, Auditors: []string{"auditors"},
-		Policy: &accessv1.Policy{Rules: []*accessv1.Rule{
-			{Name: "staging", Pools: []string{"staging/*"}, Groups: []string{"eng"}, MaxDuration: durationpb.New(time.Hour)},
-			{Name: "prod", Pools: []string{"prod/*"}, Groups: []string{"eng"}, ApproverGroups: []string{"sre"},
-				MaxDuration: durationpb.New(time.Hour)},
-		}},
+		GroupsMaxAge: durationpb.New(24 * time.Hour),
+	}
+	w.config.Policy = &accessv1.Policy{
+		Files: []string{w.file(testPolicy)}, ReloadInterval: durationpb.New(100 * time.Millisecond),
 	}
 	w.register(storeservice.Name, storeservice.New,
 		&storev1.Config{Type: &storev1.Config_Sqlite{Sqlite: &storev1.SQLite{Path: filepath.Join(t.TempDir(), "s.db")}}})

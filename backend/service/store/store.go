@@ -21,9 +21,11 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/lyft/clutch/backend/service"
+	clutchpostgres "github.com/lyft/clutch/backend/service/db/postgres"
 
 	storev1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/store/v1"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store/postgres"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store/sqlite"
 )
 
@@ -35,6 +37,8 @@ const openTimeout = 30 * time.Second
 // Driver is what every driver of the store can do.
 type Driver interface {
 	store.Grants
+	store.History
+	store.Logins
 	store.Reader
 	store.Positions
 	store.Keys
@@ -54,6 +58,8 @@ func New(cfg *anypb.Any, _ *zap.Logger, _ tally.Scope) (service.Service, error) 
 	switch config.GetType().(type) {
 	case *storev1.Config_Sqlite:
 		return openSQLite(config.GetSqlite().GetPath())
+	case *storev1.Config_Postgres:
+		return openPostgres()
 	default:
 		return nil, errors.New("type: name a store")
 	}
@@ -68,6 +74,21 @@ func openSQLite(path string) (*Service, error) {
 	db, err := sqlite.Open(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite.path: %w", err)
+	}
+	return &Service{db}, nil
+}
+
+// openPostgres uses the database that Clutch's own service has opened.
+func openPostgres() (*Service, error) {
+	client, ok := service.Registry[clutchpostgres.Name].(clutchpostgres.Client)
+	if !ok {
+		return nil, fmt.Errorf("postgres: %s must be listed before %s", clutchpostgres.Name, Name)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	db, err := postgres.New(ctx, client.DB())
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	return &Service{db}, nil
 }

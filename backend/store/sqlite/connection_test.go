@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -41,7 +42,7 @@ func TestI5TheWritingConnectionSyncs(t *testing.T) {
 // A transaction that began as a reader and writes later may find that another one was quicker, and fails in the midst.
 func TestATransactionHasTheLockFromItsBeginning(t *testing.T) {
 	db, raw := filled(t)
-	err := db.transact(t.Context(), func(*sql.Tx) error {
+	err := db.Transact(t.Context(), func(*sql.Tx) error {
 		_, err := raw.Exec("BEGIN IMMEDIATE")
 		if err == nil {
 			t.Error("another program began to write in the midst of a transaction")
@@ -80,7 +81,7 @@ func TestAFailedCommitLeavesNothingInTheWay(t *testing.T) {
 	if _, err := raw.Exec("CREATE TABLE late (of INTEGER REFERENCES events (revision) DEFERRABLE INITIALLY DEFERRED)"); err != nil {
 		t.Fatal(err)
 	}
-	err := db.transact(t.Context(), func(tx *sql.Tx) error {
+	err := db.Transact(t.Context(), func(tx *sql.Tx) error {
 		_, err := tx.Exec("INSERT INTO late VALUES (99)")
 		return err
 	})
@@ -173,4 +174,19 @@ func TestI7ASnapshotIsOfOneMoment(t *testing.T) {
 			t.Errorf("a grant of revision %d stands in a snapshot of %d", r.Revision, have.Revision)
 		}
 	}
+}
+
+// atOnce is the n-th change: a subject's request, approved and activated.
+func atOnce(n int64) store.Change {
+	id := fmt.Sprintf("b%d", n)
+	e := request(id).Events[0]
+	e.Grant.Subject = grant.Subject("service:" + id)
+	events := []grant.Event{e}
+	for verb, to := grant.Complete, grant.Approved; len(events) < 3; verb, to = grant.Activate, grant.Active {
+		from := e.Grant.State
+		e.Grant.State, e.Grant.Version = to, e.Grant.Version+1
+		e.From, e.Verb = from, verb
+		events = append(events, e)
+	}
+	return store.Change{Events: events}
 }

@@ -6,116 +6,83 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 
-	"github.com/golang-migrate/migrate/v4"
-	"github.com/golang-migrate/migrate/v4/database"
-	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store/sqlstore"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// schemaVersion is the newest migration: a database of another version is not read.
-const schemaVersion = 1
+// Known is the newest version of the schema that this program knows.
+const Known = 2
 
-// migrateUp brings the schema to the newest version, wholly or not at all, with a connection of its own.
+var schema = sqlstore.Schema{
+	Files:  migrations,
+	Known:  Known,
+	Table:  "schema_migrations",
+	Exists: "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'schema_migrations'",
+	Begin:  "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER NOT NULL, dirty INTEGER NOT NULL) STRICT",
+}
+
+// migrateUp brings the schema to the newest version, wholly or not at all, with a connection of its own. It leaves one
+// alone that is newer by one.
 func migrateUp(ctx context.Context, path string) (err error) {
 	pool, err := sql.Open("sqlite", dsn(path, ""))
 	if err != nil {
 		return fmt.Errorf("migrate store: %w", err)
 	}
 	defer func() { err = errors.Join(err, pool.Close()) }()
+	v, err := schema.Present(ctx, pool)
+	if err != nil {
+		return err
+	}
+	if v.Number > Known {
+		return v.Check(Known)
+	}
+	return migrateTo(ctx, pool, Known)
+}
+
+func migrateTo(ctx context.Context, pool *sql.DB, to int) error {
 	conn, err := pool.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("migrate store: %w", err)
 	}
-	source, err := iofs.New(migrations, "migrations")
+	return schema.Migrate(ctx, conn, to)
+}
+
+// SchemaVersion reads the version of the schema of the database at path, beside the gateway that may hold it. A file that
+// is not there has version 0.
+func SchemaVersion(ctx context.Context, path string) (v sqlstore.Version, err error) {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return v, nil
+	}
+	pool, err := sql.Open("sqlite", dsn(path, "mode=ro&_pragma=query_only(1)"))
 	if err != nil {
-		return errors.Join(fmt.Errorf("migrate store: %w", err), conn.Close())
+		return v, fmt.Errorf("open store: %w", err)
 	}
-	m, err := migrate.NewWithInstance("iofs", source, "sqlite", &migrator{ctx: ctx, conn: conn})
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	return schema.Present(ctx, pool)
+}
+
+// Migrate brings the schema of the database at path, which it makes if need be, to a version. No gateway may hold it.
+func Migrate(ctx context.Context, path string, to int) error {
+	db, path, err := claim(path)
 	if err != nil {
-		return errors.Join(fmt.Errorf("migrate store: %w", err), source.Close(), conn.Close())
-	}
-	defer func() {
-		sourceErr, dbErr := m.Close()
-		err = errors.Join(err, sourceErr, dbErr)
-	}()
-	if err := m.Up(); err != nil && !errors.Is(err, migrate.ErrNoChange) {
-		return fmt.Errorf("migrate store: %w", err)
-	}
-	return nil
-}
-
-// migrator is golang-migrate's view of the database. The library's own driver commits a mark, "dirty", before each
-// migration and takes it away after: a process killed in between would leave a database that no program opens until
-// somebody repairs it. Here all of it, the mark included, is one transaction: Lock begins it and Unlock ends it.
-type migrator struct {
-	ctx    context.Context // of migrateUp, which the migrator does not outlive: the library's interface has none
-	conn   *sql.Conn
-	failed bool
-}
-
-var _ database.Driver = (*migrator)(nil)
-
-func (m *migrator) Lock() error {
-	return m.exec(`BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER NOT NULL, dirty INTEGER NOT NULL) STRICT`)
-}
-
-func (m *migrator) Unlock() error {
-	end := "COMMIT"
-	if m.failed {
-		end = "ROLLBACK"
-	}
-	if _, err := m.conn.ExecContext(context.WithoutCancel(m.ctx), end); err != nil {
-		return fmt.Errorf("end migration: %w", err)
-	}
-	return nil
-}
-
-func (m *migrator) Run(migration io.Reader) error {
-	text, err := io.ReadAll(migration)
-	if err != nil {
-		m.failed = true
-		return fmt.Errorf("read migration: %w", err)
-	}
-	return m.exec(string(text))
-}
-
-func (m *migrator) SetVersion(version int, dirty bool) error {
-	if err := m.exec("DELETE FROM schema_migrations"); err != nil || version < 0 {
 		return err
 	}
-	return m.exec("INSERT INTO schema_migrations (version, dirty) VALUES (?, ?)", version, dirty)
+	err = func() error {
+		if err := makeFile(path); err != nil {
+			return err
+		}
+		pool, err := sql.Open("sqlite", dsn(path, ""))
+		if err != nil {
+			return fmt.Errorf("migrate store: %w", err)
+		}
+		return errors.Join(migrateTo(ctx, pool, to), pool.Close())
+	}()
+	return errors.Join(err, db.Close())
 }
 
-func (m *migrator) Version() (version int, dirty bool, err error) {
-	err = m.conn.QueryRowContext(m.ctx, "SELECT version, dirty FROM schema_migrations").Scan(&version, &dirty)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return database.NilVersion, false, nil
-	case err != nil:
-		m.failed = true
-		return 0, false, fmt.Errorf("read schema version: %w", err)
-	case version > schemaVersion:
-		return 0, false, fmt.Errorf("the store has schema version %d, this program only knows up to %d", version, schemaVersion)
-	}
-	return version, dirty, nil
-}
-
-func (m *migrator) Close() error { return m.conn.Close() }
-
-// Open is the library's way to make a driver out of a URL; there is one already.
-func (m *migrator) Open(string) (database.Driver, error) { return nil, errors.ErrUnsupported }
-
-// Drop would delete everything. Nothing here does.
-func (m *migrator) Drop() error { return errors.ErrUnsupported }
-
-func (m *migrator) exec(query string, args ...any) error {
-	if _, err := m.conn.ExecContext(m.ctx, query, args...); err != nil {
-		m.failed = true
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
-}
+// Script is the SQL of all migrations after a version, for who runs it by hand.
+func Script(after int) (string, error) { return schema.Script(after) }

@@ -1,7 +1,7 @@
 // Package sqlite is the embedded store, for one gateway process: a driver over modernc.org/sqlite that needs no server.
 // One connection writes, in immediate transactions with full sync, so what was acknowledged is on disk; others only read.
 //
-// It imports store and grant.
+// It imports store, what its drivers share, and grant.
 package sqlite
 
 import (
@@ -15,6 +15,9 @@ import (
 	"syscall"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store/batch"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store/sqlstore"
 )
 
 // readers is how many connections may read beside the one that writes.
@@ -22,7 +25,9 @@ const readers = 4
 
 // DB is an open store. It implements the interfaces of package store and is safe for concurrent use.
 type DB struct {
-	write *sql.DB // one connection; nil in a DB that only reads
+	*sqlstore.Store
+	queue *batch.Queue
+	write *writer // nil in a DB that only reads
 	read  *sql.DB
 	lock  *os.File
 }
@@ -30,19 +35,27 @@ type DB struct {
 // Open opens the database at path, makes or migrates it, and holds it for this process alone: a second one gets an error.
 // The file is readable for its owner only; its directory must exist.
 func Open(ctx context.Context, path string) (*DB, error) {
-	path, err := resolve(path)
-	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
-	lock, err := lockFile(path + ".lock")
+	db, path, err := claim(path)
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{lock: lock}
 	if err := db.open(ctx, path); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// claim holds the database at path for this process alone, until Close, and answers its one name.
+func claim(path string) (*DB, string, error) {
+	path, err := resolve(path)
+	if err != nil {
+		return nil, "", fmt.Errorf("open store: %w", err)
+	}
+	lock, err := lockFile(path + ".lock")
+	if err != nil {
+		return nil, "", err
+	}
+	return &DB{lock: lock}, path, nil
 }
 
 // resolve is the file's one name, without links: two names would be two locks.
@@ -58,9 +71,22 @@ func resolve(path string) (string, error) {
 	return real, err
 }
 
-func (db *DB) open(ctx context.Context, path string) error {
-	// Made here, so that it has the right mode from its first byte; SQLite gives its side files the same. Never through a
-	// link: one that leads nowhere was not resolved.
+func (db *DB) open(ctx context.Context, path string) (err error) {
+	if err := makeFile(path); err != nil {
+		return err
+	}
+	if err := migrateUp(ctx, path); err != nil {
+		return err
+	}
+	if db.write, err = openWriter(ctx, path); err != nil {
+		return err
+	}
+	return db.openReaders(ctx, path)
+}
+
+// makeFile makes the file if it is not there, so that it has the right mode from its first byte; SQLite gives its side
+// files the same. Never through a link: one that leads nowhere was not resolved.
+func makeFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
@@ -72,17 +98,7 @@ func (db *DB) open(ctx context.Context, path string) error {
 	if info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("open store: others may use the file %s: chmod 600 it", path)
 	}
-	if err := migrateUp(ctx, path); err != nil {
-		return err
-	}
-	if db.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate")); err != nil {
-		return fmt.Errorf("open store: %w", err)
-	}
-	db.write.SetMaxOpenConns(1)
-	if err := db.write.PingContext(ctx); err != nil {
-		return fmt.Errorf("open store: %w", err)
-	}
-	return db.openReaders(ctx, path)
+	return nil
 }
 
 // OpenReadOnly opens a database beside the gateway that holds it, for reading alone. It changes nothing: a database of
@@ -108,25 +124,25 @@ func (db *DB) openReaders(ctx context.Context, path string) error {
 		return fmt.Errorf("open store: %w", err)
 	}
 	db.read.SetMaxOpenConns(readers)
-	var version int
-	var dirty bool
-	row := db.read.QueryRowContext(ctx, "SELECT version, dirty FROM schema_migrations")
-	if err := row.Scan(&version, &dirty); err != nil {
-		return fmt.Errorf("read the store's schema version: %w", err)
+	db.Store, db.queue = sqlstore.New(db.read, dialect, db), batch.NewQueue(db)
+	v, err := schema.ReadVersion(ctx, db.read)
+	if err != nil {
+		return err
 	}
-	if version != schemaVersion || dirty {
-		return fmt.Errorf("the store has schema version %d, this program needs %d", version, schemaVersion)
-	}
-	return nil
+	return v.Check(Known)
 }
 
-// Close gives the database free. It may be called twice.
+// Close lets what is being written end, and gives the database free. It may be called twice.
 func (db *DB) Close() error {
 	var errs []error
-	for _, pool := range []*sql.DB{db.read, db.write} {
-		if pool != nil {
-			errs = append(errs, pool.Close())
-		}
+	if db.queue != nil {
+		db.queue.Close()
+	}
+	if db.read != nil {
+		errs = append(errs, db.read.Close())
+	}
+	if db.write != nil {
+		errs = append(errs, db.write.close())
 	}
 	if db.lock != nil {
 		errs = append(errs, db.lock.Close())

@@ -89,29 +89,37 @@ func TestOpenRefusesWhatIsNoDatabase(t *testing.T) {
 	}
 }
 
+// at is a database whose schema says that it is another.
+func at(t *testing.T, set string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s.db")
+	if err := opened(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := raw.Exec("UPDATE schema_migrations SET " + set); err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func TestAnotherSchemaIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		set, want string
 	}{
-		"newer":    {"version = 2", "schema version 2"},
-		"none":     {"version = 0", ""},
-		"half one": {"dirty = 1", ""},
+		"newer by two":        {"version = 4", "schema version 4"},
+		"none":                {"version = 0", ""},
+		"half one":            {"dirty = 1", "irty"},
+		"half of a newer one": {"version = 3, dirty = 1", "irty"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "s.db")
-			if err := opened(t, path).Close(); err != nil {
-				t.Fatal(err)
-			}
-			raw, err := sql.Open("sqlite", "file:"+path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := raw.Exec("UPDATE schema_migrations SET " + test.set); err != nil {
-				t.Fatal(err)
-			}
-			if err := raw.Close(); err != nil {
-				t.Fatal(err)
-			}
+			path := at(t, test.set)
 			for what, open := range map[string]func() (*DB, error){
 				"Open":         func() (*DB, error) { return Open(t.Context(), path) },
 				"OpenReadOnly": func() (*DB, error) { return OpenReadOnly(t.Context(), path) },
@@ -121,6 +129,25 @@ func TestAnotherSchemaIsRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An upgrade can be taken back: the program before it works with the schema after it.
+func TestASchemaThatIsNewerByOneIsAccepted(t *testing.T) {
+	path := at(t, "version = 3")
+	db := opened(t, path)
+	if _, err := db.Commit(t.Context(), request("g1")); err != nil {
+		t.Fatal(err)
+	}
+	beside, err := OpenReadOnly(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(beside.Close(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := SchemaVersion(t.Context(), path); err != nil || v.Number != 3 {
+		t.Fatalf("version %+v, %v: it was changed", v, err)
 	}
 }
 

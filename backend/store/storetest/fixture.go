@@ -30,11 +30,16 @@ var (
 func asked(id string, s grant.Subject, p grant.Pool, at time.Time) grant.Event {
 	g := grant.Grant{
 		ID: id, Subject: s, Pool: p, State: grant.Pending, Reason: "look <at> \"it\" \u2028 \u00e9", Duration: 15 * time.Minute,
-		Groups: []string{"eng", "oncall"}, Steps: []grant.Step{{Groups: []string{"sre", "leads"}, Count: 2}},
-		Policy: "rule", PolicyHash: "abc", Explanation: "two of sre must say yes",
+		Groups: []string{"eng", "oncall"}, GroupsSource: "login", GroupsAt: at.Add(-time.Minute), Inputs: map[string]string{"ticket": "INC1"},
+		Steps: steps(2, "sre", "leads"), Rule: "rule", Policy: "policy", PolicyHash: "abc", Explanation: "two of sre must say yes",
 		RequestedAt: at, LapsesAt: at.Add(time.Hour), Version: 1,
 	}
 	return grant.Event{Grant: g, Verb: grant.Request, Actor: s, Comment: g.Reason, At: at}
+}
+
+// steps is a vote of one step: count people out of groups.
+func steps(count int, groups ...string) []grant.Step {
+	return []grant.Step{{AnyOf: []grant.Quorum{{Groups: groups, Count: count}}}}
 }
 
 // then is the event that leads a grant on. It checks nothing: illegal ones are wanted as well.
@@ -56,7 +61,7 @@ func then(g grant.Grant, verb grant.Verb, to grant.State, at time.Time) grant.Ev
 
 // approved and active are the usual ways on from a request.
 func approved(e grant.Event) grant.Event {
-	e.Grant.Approvals = append([]grant.Approval(nil), grant.Approval{By: bob, At: e.At, Comment: "yes", Step: 0})
+	e.Grant.Approvals = append([]grant.Approval(nil), grant.Approval{By: bob, At: e.At, Comment: "yes", Groups: []string{"sre"}})
 	return then(e.Grant, grant.Complete, grant.Approved, e.At)
 }
 
@@ -92,16 +97,18 @@ func equal(t testing.TB, what string, got, want any) {
 	}
 }
 
+const pageSize = 97
+
 // everything reads the whole log, in pages of an odd size.
 func everything(ctx context.Context, s store.Reader) ([]store.Entry, error) {
 	var all []store.Entry
 	for after := int64(0); ; after = all[len(all)-1].Revision {
-		page, err := s.Events(ctx, after, 7)
+		page, err := s.Events(ctx, after, pageSize)
 		if err != nil {
 			return nil, err
 		}
-		if len(page) > 7 {
-			return nil, fmt.Errorf("%d events, 7 were asked for", len(page))
+		if len(page) > pageSize {
+			return nil, fmt.Errorf("%d events, %d were asked for", len(page), pageSize)
 		}
 		all = append(all, page...)
 		if len(page) == 0 {
@@ -119,13 +126,14 @@ func log(t testing.TB, s store.Reader) []store.Entry {
 	return all
 }
 
-// unchanged runs do and fails if it changed the log or the active grants.
+// unchanged runs do and fails if it changed the log, whose last hash is over all of it, the active grants or the locks.
 func unchanged(t testing.TB, s Store, do func()) {
 	t.Helper()
-	before, snapshot := log(t, s), snap(t, s)
+	before, snapshot, locks := lastMark(t, s), snap(t, s), allLocks(t, s)
 	do()
-	equal(t, "log", log(t, s), before)
+	equal(t, "log", lastMark(t, s), before)
 	equal(t, "snapshot", snap(t, s), snapshot)
+	equal(t, "locks", allLocks(t, s), locks)
 }
 
 func snap(t testing.TB, s store.Reader) store.Snapshot {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -47,6 +48,7 @@ func Kill(t *testing.T, child func() *exec.Cmd, open func() Store, rounds int) {
 			acknowledged[id] = revision
 		}
 		s := open()
+		commit(t, s) // waits for its turn: a server may still be at what the killed process has asked for
 		entries := log(t, s)
 		if err := VerifyChain(entries); err != nil {
 			t.Fatal(err)
@@ -103,4 +105,32 @@ func runAndKill(t *testing.T, cmd *exec.Cmd) map[string]int64 {
 		t.Fatal("the child acknowledged nothing")
 	}
 	return said
+}
+
+// OneChange is a whole way to an active grant of that name, with its idempotency key.
+func OneChange(id string) store.Change {
+	who := grant.Subject("service:" + id)
+	return store.Change{Events: opened(id, who, billing, noon), Replay: &store.Replay{Caller: who, Method: "m", Key: id, Ref: id, At: noon}}
+}
+
+// Whole reports whether OneChange was written, and fails where it was in part.
+func Whole(t *testing.T, s Store, id string) bool {
+	t.Helper()
+	r, err := s.Grant(t.Context(), id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	written := err == nil
+	_, err = s.Replayed(t.Context(), grant.Subject("service:"+id), "m", id)
+	if written != (err == nil) || err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("%s: its row is there: %v; its key: %v", id, written, err)
+	}
+	events, err := s.History(t.Context(), store.EventQuery{GrantID: id, Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := map[bool]int{true: 3}[written]; len(events) != want || written && r.Grant.State != grant.Active {
+		t.Fatalf("%s: its row is there: %v, as %q; it has %d events", id, written, r.Grant.State, len(events))
+	}
+	return written
 }

@@ -18,7 +18,7 @@ func population(t *testing.T, s Store) {
 	commit(t, s, opened("g1", alice, billing, at(1))...)
 	commit(t, s, asked("g2", alice, search, at(2)))
 	third := asked("g3", bob, staging, at(3))
-	third.Grant.Steps = []grant.Step{{Groups: []string{"leads"}, Count: 1}, {Groups: []string{"security", "audit"}, Count: 1}}
+	third.Grant.Steps = append(steps(1, "leads"), steps(1, "security", "audit")...)
 	commit(t, s, third)
 	fourth := asked("g4", "agent:triage", billing, at(4))
 	fourth.Grant.Owner, fourth.Grant.Steps = carol, nil

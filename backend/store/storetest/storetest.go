@@ -14,6 +14,8 @@ import (
 // Store is a driver's open store.
 type Store interface {
 	store.Grants
+	store.History
+	store.Logins
 	store.Reader
 	store.Positions
 	store.Keys
@@ -55,6 +57,26 @@ func Run(t *testing.T, h Harness) {
 		{"audit rows are read by time and page", testAuditReading},
 		{"positions", testPositions},
 		{"keys", testKeys},
+		{"one key is current", testOneCurrentKey},
+		{"a lock stops what it covers", testLockCovers},
+		{"a lock stops what opens, and nothing else", testLockStopsWhatOpens},
+		{"a lock is put and lifted once", testLockLife},
+		{"locks are listed", testLockLists},
+		{"a lock races with openings", testLockRace},
+		{"unless the subject's grants have changed", testUnless},
+		{"I6 of several that counted the same one wins", testUnlessRace},
+		{"history filters, in both directions", testHistoryFilters},
+		{"history pages are stable", testHistoryPaging},
+		{"head", testHead},
+		{"I7 the log is verified by walking it", testVerify},
+		{"logins never go back", testLogins},
+		{"members of a group", testMembers},
+		{"an extension waits for its deciders", testWaitingForExtension},
+		{"a review waits for its groups", testWaitingForReview},
+		{"due is the end of an extension's wait", testDueExtension},
+		{"any text", testAnyText},
+		{"callers that come together do not suffer from each other", testOthersDoNotSuffer},
+		{"a place goes over within a change", testPlaceGoesOver},
 		{"random changes against a model", testRandomChanges},
 	}
 	for _, test := range tests {

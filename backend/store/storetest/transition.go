@@ -19,18 +19,31 @@ var legal = [][3]string{
 	{"pending", "cancel", "cancelled"},
 	{"pending", "lapse", "lapsed"},
 	{"pending", "revoke", "revoked"},
+	{"pending", "withdraw", "pending"},
 	{"approved", "activate", "active"},
 	{"approved", "cancel", "cancelled"},
 	{"approved", "revoke", "revoked"},
 	{"approved", "lapse", "lapsed"},
 	{"active", "extend", "active"},
+	{"active", "ask_extension", "active"},
+	{"active", "approve", "active"},
+	{"active", "withdraw", "active"},
+	{"active", "deny_extension", "active"},
+	{"active", "cancel_extension", "active"},
+	{"active", "lapse_extension", "active"},
+	{"active", "review", "active"},
+	{"expired", "review", "expired"},
+	{"revoked", "review", "revoked"},
 	{"active", "expire", "expired"},
 	{"active", "revoke", "revoked"},
 }
 
 var (
 	everyState = []string{"pending", "approved", "active", "denied", "cancelled", "lapsed", "expired", "revoked"}
-	everyVerb  = []string{"request", "approve", "complete", "activate", "deny", "cancel", "lapse", "extend", "expire", "revoke", "", "own"}
+	everyVerb  = []string{
+		"request", "approve", "complete", "withdraw", "activate", "deny", "cancel", "lapse", "expire", "revoke", "extend",
+		"ask_extension", "deny_extension", "cancel_extension", "lapse_extension", "review", "", "own",
+	}
 	// wayTo are the steps from a request to a state.
 	wayTo = map[string][][2]string{
 		"pending":   {},

@@ -1,7 +1,7 @@
 // Package gatewayconfig reads this project's parts of a Clutch gateway's configuration file, for tools that work beside
 // the gateway. It reads the file as Clutch does, but knows our components only, so a tool need not link all of Clutch.
 //
-// It may import generated code of ours.
+// It may import generated code, ours and Clutch's.
 package gatewayconfig
 
 import (
@@ -18,6 +18,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"gopkg.in/yaml.v3"
 
+	postgresv1 "github.com/lyft/clutch/backend/api/config/service/db/postgres/v1"
+
 	haproxyv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxy/v1"
 	accessv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxyaccess/v1"
 	storev1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/store/v1"
@@ -28,7 +30,12 @@ type Config struct {
 	Fleet  *haproxyv1.Config // clutch.service.haproxy
 	Access *accessv1.Config  // clutch.service.haproxyaccess
 	Store  *storev1.Config   // clutch.service.haproxyaccess.store
+	// Postgres is Clutch's clutch.service.db.postgres, of which a store in Postgres needs the connection; nil if it is not
+	// configured.
+	Postgres *postgresv1.Config
 }
+
+const postgresName = "clutch.service.db.postgres"
 
 type message interface {
 	proto.Message
@@ -39,11 +46,13 @@ type message interface {
 // three services must be there, once. Relative paths in it stay as they are: they are the gateway's.
 func Read(path string) (Config, error) {
 	config := Config{Fleet: &haproxyv1.Config{}, Access: &accessv1.Config{}, Store: &storev1.Config{}}
+	postgres := &postgresv1.Config{}
 	r := reader{
 		want: map[string]message{
 			"clutch.service.haproxy":             config.Fleet,
 			"clutch.service.haproxyaccess":       config.Access,
 			"clutch.service.haproxyaccess.store": config.Store,
+			postgresName:                         postgres,
 		},
 		found: map[string]bool{}, seen: map[string]bool{},
 	}
@@ -52,6 +61,9 @@ func Read(path string) (Config, error) {
 	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(r.want)) {
+		if !r.found[name] && name == postgresName {
+			continue // Clutch's own, which a gateway on the embedded store does not need
+		}
 		if !r.found[name] {
 			errs = append(errs, fmt.Errorf("%s: services: %s is not configured", path, name))
 		} else if err := r.want[name].Validate(); err != nil {
@@ -60,6 +72,9 @@ func Read(path string) (Config, error) {
 	}
 	if len(errs) > 0 {
 		return Config{}, errors.Join(errs...)
+	}
+	if r.found[postgresName] {
+		config.Postgres = postgres
 	}
 	return config, nil
 }

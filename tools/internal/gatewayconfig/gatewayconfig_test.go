@@ -35,7 +35,7 @@ const (
       "@type": types.google.com/haproxyaccess.config.service.haproxyaccess.v1.Config
       token: {issuer: "https://clutch.example", encryption_key_file: relative/key}
       clutch_url: https://clutch.example
-      policy: {rules: [{name: r, pools: ["*/*"], groups: [g], max_duration: 900s}]}
+      policy: {files: [/etc/clutch/policy/*.yaml]}
 `
 	otherPart = `
   - name: clutch.service.other
@@ -71,7 +71,7 @@ func TestOurPartsAreReadAsClutchReadsThem(t *testing.T) {
 		"a variable":                {config.Store.GetSqlite().GetPath(), "/var/lib/x/store.db"},
 		"dollars and brackets":      {pool.GetDescription(), "costs 5$ {{each}} ${STORE_DIR}"},
 		"a relative path":           {config.Access.GetToken().GetEncryptionKeyFile(), "relative/key"},
-		"a field of the last part":  {config.Access.GetPolicy().GetRules()[0].GetName(), "r"},
+		"a field of the last part":  {config.Access.GetPolicy().GetFiles()[0], "/etc/clutch/policy/*.yaml"},
 		"a field of a list's entry": {config.Fleet.GetNodes()[0].GetDataplane().GetUsername(), "admin"},
 	} {
 		if pair[0] != pair[1] {

@@ -112,9 +112,9 @@ type Grant struct {
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// When the grant reached a final state.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// When a pending request lapses.
+	// When a pending request lapses, or the window of an approved one ends.
 	LapseTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=lapse_time,json=lapseTime,proto3" json:"lapse_time,omitempty"`
-	// Why it ended: "given_up", "operator", "approver", ... Empty while it lives.
+	// Why it was revoked: "given_up", "approver", "operator", "group_lost", "policy_changed" or "lock". Empty otherwise.
 	EndCause string `protobuf:"bytes,13,opt,name=end_cause,json=endCause,proto3" json:"end_cause,omitempty"`
 	// What the person who ended or denied it said.
 	EndComment string `protobuf:"bytes,14,opt,name=end_comment,json=endComment,proto3" json:"end_comment,omitempty"`
@@ -127,7 +127,35 @@ type Grant struct {
 	// The policy's sentence for what it decided.
 	Explanation string `protobuf:"bytes,19,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	// The names under which the pool is reached.
-	Hosts         []string `protobuf:"bytes,20,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	Hosts []string `protobuf:"bytes,20,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	// The person that an agent works for. Empty for everybody else.
+	Owner string `protobuf:"bytes,21,opt,name=owner,proto3" json:"owner,omitempty"`
+	// When its window begins, if it was asked for later. The window ends when it was to end, whenever it was approved.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// The answers to what policy asks for, by name.
+	Inputs map[string]string `protobuf:"bytes,23,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The rule that allowed it, and the name and hash of the policy that it stood in.
+	Rule       string `protobuf:"bytes,24,opt,name=rule,proto3" json:"rule,omitempty"`
+	Policy     string `protobuf:"bytes,25,opt,name=policy,proto3" json:"policy,omitempty"`
+	PolicyHash string `protobuf:"bytes,26,opt,name=policy_hash,json=policyHash,proto3" json:"policy_hash,omitempty"`
+	// The vote that is on: of the request while it is pending, of the extension while one waits. Empty otherwise. People are
+	// named by GetGrant only.
+	Steps []*ApprovalStep `protobuf:"bytes,27,rep,name=steps,proto3" json:"steps,omitempty"`
+	// The steps are met one after the other.
+	Ordered bool `protobuf:"varint,28,opt,name=ordered,proto3" json:"ordered,omitempty"`
+	// It was taken in an emergency, past the approvals.
+	BreakGlass bool `protobuf:"varint,29,opt,name=break_glass,json=breakGlass,proto3" json:"break_glass,omitempty"`
+	// Groups and people who are to be told of it.
+	Notify []string `protobuf:"bytes,30,rep,name=notify,proto3" json:"notify,omitempty"`
+	// The look afterwards. Not set where none is asked for.
+	Review *Review `protobuf:"bytes,31,opt,name=review,proto3" json:"review,omitempty"`
+	// What is asked for and not decided yet. Not set where nothing is.
+	Extension *Extension `protobuf:"bytes,32,opt,name=extension,proto3" json:"extension,omitempty"`
+	// The requester's groups, or those of the agent's owner, as the request was decided on; where they come from, and of when
+	// they were.
+	Groups        []string               `protobuf:"bytes,33,rep,name=groups,proto3" json:"groups,omitempty"`
+	GroupsSource  string                 `protobuf:"bytes,34,opt,name=groups_source,json=groupsSource,proto3" json:"groups_source,omitempty"`
+	GroupsTime    *timestamppb.Timestamp `protobuf:"bytes,35,opt,name=groups_time,json=groupsTime,proto3" json:"groups_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -302,12 +330,119 @@ func (x *Grant) GetHosts() []string {
 	return nil
 }
 
+func (x *Grant) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Grant) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *Grant) GetInputs() map[string]string {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *Grant) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Grant) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *Grant) GetPolicyHash() string {
+	if x != nil {
+		return x.PolicyHash
+	}
+	return ""
+}
+
+func (x *Grant) GetSteps() []*ApprovalStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *Grant) GetOrdered() bool {
+	if x != nil {
+		return x.Ordered
+	}
+	return false
+}
+
+func (x *Grant) GetBreakGlass() bool {
+	if x != nil {
+		return x.BreakGlass
+	}
+	return false
+}
+
+func (x *Grant) GetNotify() []string {
+	if x != nil {
+		return x.Notify
+	}
+	return nil
+}
+
+func (x *Grant) GetReview() *Review {
+	if x != nil {
+		return x.Review
+	}
+	return nil
+}
+
+func (x *Grant) GetExtension() *Extension {
+	if x != nil {
+		return x.Extension
+	}
+	return nil
+}
+
+func (x *Grant) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *Grant) GetGroupsSource() string {
+	if x != nil {
+		return x.GroupsSource
+	}
+	return ""
+}
+
+func (x *Grant) GetGroupsTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.GroupsTime
+	}
+	return nil
+}
+
 // Approval is one person's yes.
 type Approval struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Subject       string                 `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	Comment       string                 `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Subject string                 `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	Time    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	Comment string                 `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	// The approver's groups that a step names, as they were then.
+	Groups        []string `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -363,6 +498,352 @@ func (x *Approval) GetComment() string {
 	return ""
 }
 
+func (x *Approval) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+// ApprovalStep is one thing that policy asks for: that one of the quorums is met. A person counts for one step only.
+type ApprovalStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	AnyOf []*ApprovalStep_Quorum `protobuf:"bytes,1,rep,name=any_of,json=anyOf,proto3" json:"any_of,omitempty"`
+	// An approval could count for it now.
+	Wanted bool `protobuf:"varint,2,opt,name=wanted,proto3" json:"wanted,omitempty"`
+	// People who could approve, as far as they are known; never the requester or an agent's owner.
+	People []string `protobuf:"bytes,3,rep,name=people,proto3" json:"people,omitempty"`
+	// There are more of them.
+	MorePeople    bool `protobuf:"varint,4,opt,name=more_people,json=morePeople,proto3" json:"more_people,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApprovalStep) Reset() {
+	*x = ApprovalStep{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApprovalStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApprovalStep) ProtoMessage() {}
+
+func (x *ApprovalStep) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApprovalStep.ProtoReflect.Descriptor instead.
+func (*ApprovalStep) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ApprovalStep) GetAnyOf() []*ApprovalStep_Quorum {
+	if x != nil {
+		return x.AnyOf
+	}
+	return nil
+}
+
+func (x *ApprovalStep) GetWanted() bool {
+	if x != nil {
+		return x.Wanted
+	}
+	return false
+}
+
+func (x *ApprovalStep) GetPeople() []string {
+	if x != nil {
+		return x.People
+	}
+	return nil
+}
+
+func (x *ApprovalStep) GetMorePeople() bool {
+	if x != nil {
+		return x.MorePeople
+	}
+	return false
+}
+
+// Review is the look afterwards at access that was taken in an emergency.
+type Review struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Members of any of them may do it, never the one who had the access.
+	Groups  []string               `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	DueTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=due_time,json=dueTime,proto3" json:"due_time,omitempty"`
+	// Who did it, when, and what they said. Empty until then.
+	Subject       string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	Comment       string                 `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Review) Reset() {
+	*x = Review{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Review) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Review) ProtoMessage() {}
+
+func (x *Review) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Review.ProtoReflect.Descriptor instead.
+func (*Review) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Review) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *Review) GetDueTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueTime
+	}
+	return nil
+}
+
+func (x *Review) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Review) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Review) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+// Extension is what is asked for by somebody who needs an active grant for longer.
+type Extension struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Duration      *durationpb.Duration   `protobuf:"bytes,1,opt,name=duration,proto3" json:"duration,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Inputs        map[string]string      `protobuf:"bytes,3,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Approvals     []*Approval            `protobuf:"bytes,4,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	RequestTime   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=request_time,json=requestTime,proto3" json:"request_time,omitempty"`
+	LapseTime     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=lapse_time,json=lapseTime,proto3" json:"lapse_time,omitempty"`
+	Rule          string                 `protobuf:"bytes,7,opt,name=rule,proto3" json:"rule,omitempty"`
+	Explanation   string                 `protobuf:"bytes,8,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Extension) Reset() {
+	*x = Extension{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Extension) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Extension) ProtoMessage() {}
+
+func (x *Extension) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Extension.ProtoReflect.Descriptor instead.
+func (*Extension) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Extension) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *Extension) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Extension) GetInputs() map[string]string {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *Extension) GetApprovals() []*Approval {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *Extension) GetRequestTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RequestTime
+	}
+	return nil
+}
+
+func (x *Extension) GetLapseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LapseTime
+	}
+	return nil
+}
+
+func (x *Extension) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Extension) GetExplanation() string {
+	if x != nil {
+		return x.Explanation
+	}
+	return ""
+}
+
+// Input is a question that policy asks the requester: a field of the form.
+type Input struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Name        string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Title       string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	Description string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// If there are any, the answer is one of them.
+	Choices  []string `protobuf:"bytes,4,rep,name=choices,proto3" json:"choices,omitempty"`
+	Optional bool     `protobuf:"varint,5,opt,name=optional,proto3" json:"optional,omitempty"`
+	// What is said where the answer is missing or does not fit.
+	Message       string `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Input) Reset() {
+	*x = Input{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Input) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Input) ProtoMessage() {}
+
+func (x *Input) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Input.ProtoReflect.Descriptor instead.
+func (*Input) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Input) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Input) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Input) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Input) GetChoices() []string {
+	if x != nil {
+		return x.Choices
+	}
+	return nil
+}
+
+func (x *Input) GetOptional() bool {
+	if x != nil {
+		return x.Optional
+	}
+	return false
+}
+
+func (x *Input) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // Enforcement says where a grant's present state is in force.
 type Enforcement struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -382,7 +863,7 @@ type Enforcement struct {
 
 func (x *Enforcement) Reset() {
 	*x = Enforcement{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[2]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -394,7 +875,7 @@ func (x *Enforcement) String() string {
 func (*Enforcement) ProtoMessage() {}
 
 func (x *Enforcement) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[2]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -407,7 +888,7 @@ func (x *Enforcement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Enforcement.ProtoReflect.Descriptor instead.
 func (*Enforcement) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{2}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Enforcement) GetNodesTotal() uint32 {
@@ -452,14 +933,22 @@ type Pool struct {
 	NeedsApproval   bool                 `protobuf:"varint,7,opt,name=needs_approval,json=needsApproval,proto3" json:"needs_approval,omitempty"`
 	MaxDuration     *durationpb.Duration `protobuf:"bytes,8,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
 	DefaultDuration *durationpb.Duration `protobuf:"bytes,9,opt,name=default_duration,json=defaultDuration,proto3" json:"default_duration,omitempty"`
-	ApproverGroups  []string             `protobuf:"bytes,10,rep,name=approver_groups,json=approverGroups,proto3" json:"approver_groups,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Groups whose members approve for it by the policy, whoever asks.
+	ApproverGroups []string `protobuf:"bytes,10,rep,name=approver_groups,json=approverGroups,proto3" json:"approver_groups,omitempty"`
+	// What policy asks the requester for.
+	Inputs []*Input `protobuf:"bytes,11,rep,name=inputs,proto3" json:"inputs,omitempty"`
+	// The caller could ask for it in an emergency, past the approvals.
+	MayBreakGlass bool     `protobuf:"varint,12,opt,name=may_break_glass,json=mayBreakGlass,proto3" json:"may_break_glass,omitempty"`
+	Tags          []string `protobuf:"bytes,13,rep,name=tags,proto3" json:"tags,omitempty"`
+	// The lock that stops new access for the caller now. Not set where none does.
+	Lock          *Lock `protobuf:"bytes,14,opt,name=lock,proto3" json:"lock,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[3]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -471,7 +960,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[3]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -484,7 +973,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{3}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Pool) GetEnvironment() string {
@@ -557,6 +1046,34 @@ func (x *Pool) GetApproverGroups() []string {
 	return nil
 }
 
+func (x *Pool) GetInputs() []*Input {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *Pool) GetMayBreakGlass() bool {
+	if x != nil {
+		return x.MayBreakGlass
+	}
+	return false
+}
+
+func (x *Pool) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *Pool) GetLock() *Lock {
+	if x != nil {
+		return x.Lock
+	}
+	return nil
+}
+
 type ListPoolsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only pools of this environment, if set.
@@ -567,7 +1084,7 @@ type ListPoolsRequest struct {
 
 func (x *ListPoolsRequest) Reset() {
 	*x = ListPoolsRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[4]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +1096,7 @@ func (x *ListPoolsRequest) String() string {
 func (*ListPoolsRequest) ProtoMessage() {}
 
 func (x *ListPoolsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[4]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +1109,7 @@ func (x *ListPoolsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoolsRequest.ProtoReflect.Descriptor instead.
 func (*ListPoolsRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{4}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListPoolsRequest) GetEnvironment() string {
@@ -611,7 +1128,7 @@ type ListPoolsResponse struct {
 
 func (x *ListPoolsResponse) Reset() {
 	*x = ListPoolsResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[5]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +1140,7 @@ func (x *ListPoolsResponse) String() string {
 func (*ListPoolsResponse) ProtoMessage() {}
 
 func (x *ListPoolsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[5]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -636,7 +1153,7 @@ func (x *ListPoolsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoolsResponse.ProtoReflect.Descriptor instead.
 func (*ListPoolsResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{5}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListPoolsResponse) GetPools() []*Pool {
@@ -647,17 +1164,23 @@ func (x *ListPoolsResponse) GetPools() []*Pool {
 }
 
 type PreviewAccessRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Environment   string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
-	Pool          string                 `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
-	Duration      *durationpb.Duration   `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Environment string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
+	Pool        string                 `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
+	// The default of the rule if not set.
+	Duration *durationpb.Duration `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
+	// As of RequestAccess. What is not given yet counts as missing.
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Inputs        map[string]string      `protobuf:"bytes,6,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	BreakGlass    bool                   `protobuf:"varint,7,opt,name=break_glass,json=breakGlass,proto3" json:"break_glass,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PreviewAccessRequest) Reset() {
 	*x = PreviewAccessRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[6]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +1192,7 @@ func (x *PreviewAccessRequest) String() string {
 func (*PreviewAccessRequest) ProtoMessage() {}
 
 func (x *PreviewAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[6]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +1205,7 @@ func (x *PreviewAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewAccessRequest.ProtoReflect.Descriptor instead.
 func (*PreviewAccessRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{6}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PreviewAccessRequest) GetEnvironment() string {
@@ -706,20 +1229,64 @@ func (x *PreviewAccessRequest) GetDuration() *durationpb.Duration {
 	return nil
 }
 
+func (x *PreviewAccessRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *PreviewAccessRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PreviewAccessRequest) GetInputs() map[string]string {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *PreviewAccessRequest) GetBreakGlass() bool {
+	if x != nil {
+		return x.BreakGlass
+	}
+	return false
+}
+
 type PreviewAccessResponse struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Allowed        bool                   `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
-	NeedsApproval  bool                   `protobuf:"varint,2,opt,name=needs_approval,json=needsApproval,proto3" json:"needs_approval,omitempty"`
-	Explanation    string                 `protobuf:"bytes,3,opt,name=explanation,proto3" json:"explanation,omitempty"`
-	MaxDuration    *durationpb.Duration   `protobuf:"bytes,4,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
-	ApproverGroups []string               `protobuf:"bytes,5,rep,name=approver_groups,json=approverGroups,proto3" json:"approver_groups,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Allowed         bool                   `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	NeedsApproval   bool                   `protobuf:"varint,2,opt,name=needs_approval,json=needsApproval,proto3" json:"needs_approval,omitempty"`
+	Explanation     string                 `protobuf:"bytes,3,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	MaxDuration     *durationpb.Duration   `protobuf:"bytes,4,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
+	ApproverGroups  []string               `protobuf:"bytes,5,rep,name=approver_groups,json=approverGroups,proto3" json:"approver_groups,omitempty"`
+	DefaultDuration *durationpb.Duration   `protobuf:"bytes,6,opt,name=default_duration,json=defaultDuration,proto3" json:"default_duration,omitempty"`
+	// The rule that decides, or that came nearest, and the name and hash of the policy that is in force.
+	Rule       string `protobuf:"bytes,7,opt,name=rule,proto3" json:"rule,omitempty"`
+	Policy     string `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
+	PolicyHash string `protobuf:"bytes,9,opt,name=policy_hash,json=policyHash,proto3" json:"policy_hash,omitempty"`
+	// The approvals that are needed, with the people who could give them as far as they are known.
+	Steps   []*ApprovalStep `protobuf:"bytes,10,rep,name=steps,proto3" json:"steps,omitempty"`
+	Ordered bool            `protobuf:"varint,11,opt,name=ordered,proto3" json:"ordered,omitempty"`
+	// How long a request may wait for them.
+	PendingFor    *durationpb.Duration `protobuf:"bytes,12,opt,name=pending_for,json=pendingFor,proto3" json:"pending_for,omitempty"`
+	Inputs        []*Input             `protobuf:"bytes,13,rep,name=inputs,proto3" json:"inputs,omitempty"`
+	MayBreakGlass bool                 `protobuf:"varint,14,opt,name=may_break_glass,json=mayBreakGlass,proto3" json:"may_break_glass,omitempty"`
+	// Every rule, in order.
+	Findings []*PreviewAccessResponse_Finding `protobuf:"bytes,15,rep,name=findings,proto3" json:"findings,omitempty"`
+	// The lock that stops new access for the caller now, whatever policy says. Not set where none does.
+	Lock          *Lock `protobuf:"bytes,16,opt,name=lock,proto3" json:"lock,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PreviewAccessResponse) Reset() {
 	*x = PreviewAccessResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[7]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -731,7 +1298,7 @@ func (x *PreviewAccessResponse) String() string {
 func (*PreviewAccessResponse) ProtoMessage() {}
 
 func (x *PreviewAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[7]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -744,7 +1311,7 @@ func (x *PreviewAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewAccessResponse.ProtoReflect.Descriptor instead.
 func (*PreviewAccessResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{7}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PreviewAccessResponse) GetAllowed() bool {
@@ -782,6 +1349,83 @@ func (x *PreviewAccessResponse) GetApproverGroups() []string {
 	return nil
 }
 
+func (x *PreviewAccessResponse) GetDefaultDuration() *durationpb.Duration {
+	if x != nil {
+		return x.DefaultDuration
+	}
+	return nil
+}
+
+func (x *PreviewAccessResponse) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *PreviewAccessResponse) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *PreviewAccessResponse) GetPolicyHash() string {
+	if x != nil {
+		return x.PolicyHash
+	}
+	return ""
+}
+
+func (x *PreviewAccessResponse) GetSteps() []*ApprovalStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *PreviewAccessResponse) GetOrdered() bool {
+	if x != nil {
+		return x.Ordered
+	}
+	return false
+}
+
+func (x *PreviewAccessResponse) GetPendingFor() *durationpb.Duration {
+	if x != nil {
+		return x.PendingFor
+	}
+	return nil
+}
+
+func (x *PreviewAccessResponse) GetInputs() []*Input {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *PreviewAccessResponse) GetMayBreakGlass() bool {
+	if x != nil {
+		return x.MayBreakGlass
+	}
+	return false
+}
+
+func (x *PreviewAccessResponse) GetFindings() []*PreviewAccessResponse_Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+func (x *PreviewAccessResponse) GetLock() *Lock {
+	if x != nil {
+		return x.Lock
+	}
+	return nil
+}
+
 type RequestAccessRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Environment string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
@@ -790,13 +1434,19 @@ type RequestAccessRequest struct {
 	Duration       *durationpb.Duration `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
 	Reason         string               `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	IdempotencyKey string               `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// When it is to begin, in whole seconds; as soon as it is approved if not set. It then ends at start_time + duration.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Answers to what policy asks for, by name.
+	Inputs map[string]string `protobuf:"bytes,7,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// An emergency: past the approvals, where policy allows it; loud, and reviewed afterwards.
+	BreakGlass    bool `protobuf:"varint,8,opt,name=break_glass,json=breakGlass,proto3" json:"break_glass,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RequestAccessRequest) Reset() {
 	*x = RequestAccessRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[8]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +1458,7 @@ func (x *RequestAccessRequest) String() string {
 func (*RequestAccessRequest) ProtoMessage() {}
 
 func (x *RequestAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[8]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +1471,7 @@ func (x *RequestAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestAccessRequest.ProtoReflect.Descriptor instead.
 func (*RequestAccessRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{8}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RequestAccessRequest) GetEnvironment() string {
@@ -859,6 +1509,27 @@ func (x *RequestAccessRequest) GetIdempotencyKey() string {
 	return ""
 }
 
+func (x *RequestAccessRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *RequestAccessRequest) GetInputs() map[string]string {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *RequestAccessRequest) GetBreakGlass() bool {
+	if x != nil {
+		return x.BreakGlass
+	}
+	return false
+}
+
 type RequestAccessResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Grant         *Grant                 `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
@@ -868,7 +1539,7 @@ type RequestAccessResponse struct {
 
 func (x *RequestAccessResponse) Reset() {
 	*x = RequestAccessResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[9]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1551,7 @@ func (x *RequestAccessResponse) String() string {
 func (*RequestAccessResponse) ProtoMessage() {}
 
 func (x *RequestAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[9]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1564,7 @@ func (x *RequestAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestAccessResponse.ProtoReflect.Descriptor instead.
 func (*RequestAccessResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{9}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RequestAccessResponse) GetGrant() *Grant {
@@ -915,7 +1586,7 @@ type ApproveAccessRequest struct {
 
 func (x *ApproveAccessRequest) Reset() {
 	*x = ApproveAccessRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[10]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -927,7 +1598,7 @@ func (x *ApproveAccessRequest) String() string {
 func (*ApproveAccessRequest) ProtoMessage() {}
 
 func (x *ApproveAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[10]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -940,7 +1611,7 @@ func (x *ApproveAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveAccessRequest.ProtoReflect.Descriptor instead.
 func (*ApproveAccessRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{10}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ApproveAccessRequest) GetGrantId() string {
@@ -980,7 +1651,7 @@ type ApproveAccessResponse struct {
 
 func (x *ApproveAccessResponse) Reset() {
 	*x = ApproveAccessResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[11]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1663,7 @@ func (x *ApproveAccessResponse) String() string {
 func (*ApproveAccessResponse) ProtoMessage() {}
 
 func (x *ApproveAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[11]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1676,7 @@ func (x *ApproveAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveAccessResponse.ProtoReflect.Descriptor instead.
 func (*ApproveAccessResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{11}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ApproveAccessResponse) GetGrant() *Grant {
@@ -1027,7 +1698,7 @@ type DenyAccessRequest struct {
 
 func (x *DenyAccessRequest) Reset() {
 	*x = DenyAccessRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[12]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1039,7 +1710,7 @@ func (x *DenyAccessRequest) String() string {
 func (*DenyAccessRequest) ProtoMessage() {}
 
 func (x *DenyAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[12]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1052,7 +1723,7 @@ func (x *DenyAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DenyAccessRequest.ProtoReflect.Descriptor instead.
 func (*DenyAccessRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{12}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DenyAccessRequest) GetGrantId() string {
@@ -1092,7 +1763,7 @@ type DenyAccessResponse struct {
 
 func (x *DenyAccessResponse) Reset() {
 	*x = DenyAccessResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[13]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1775,7 @@ func (x *DenyAccessResponse) String() string {
 func (*DenyAccessResponse) ProtoMessage() {}
 
 func (x *DenyAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[13]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1788,7 @@ func (x *DenyAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DenyAccessResponse.ProtoReflect.Descriptor instead.
 func (*DenyAccessResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{13}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DenyAccessResponse) GetGrant() *Grant {
@@ -1138,7 +1809,7 @@ type RevokeAccessRequest struct {
 
 func (x *RevokeAccessRequest) Reset() {
 	*x = RevokeAccessRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[14]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1821,7 @@ func (x *RevokeAccessRequest) String() string {
 func (*RevokeAccessRequest) ProtoMessage() {}
 
 func (x *RevokeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[14]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1834,7 @@ func (x *RevokeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeAccessRequest.ProtoReflect.Descriptor instead.
 func (*RevokeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{14}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RevokeAccessRequest) GetGrantId() string {
@@ -1196,7 +1867,7 @@ type RevokeAccessResponse struct {
 
 func (x *RevokeAccessResponse) Reset() {
 	*x = RevokeAccessResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[15]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +1879,7 @@ func (x *RevokeAccessResponse) String() string {
 func (*RevokeAccessResponse) ProtoMessage() {}
 
 func (x *RevokeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[15]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,12 +1892,1478 @@ func (x *RevokeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeAccessResponse.ProtoReflect.Descriptor instead.
 func (*RevokeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{15}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RevokeAccessResponse) GetGrant() *Grant {
 	if x != nil {
 		return x.Grant
+	}
+	return nil
+}
+
+type ExtendAccessRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	GrantId string                 `protobuf:"bytes,1,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	// How much longer, in whole seconds.
+	Duration       *durationpb.Duration `protobuf:"bytes,2,opt,name=duration,proto3" json:"duration,omitempty"`
+	Reason         string               `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Inputs         map[string]string    `protobuf:"bytes,4,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	IdempotencyKey string               `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ExtendAccessRequest) Reset() {
+	*x = ExtendAccessRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtendAccessRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtendAccessRequest) ProtoMessage() {}
+
+func (x *ExtendAccessRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtendAccessRequest.ProtoReflect.Descriptor instead.
+func (*ExtendAccessRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ExtendAccessRequest) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
+func (x *ExtendAccessRequest) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *ExtendAccessRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ExtendAccessRequest) GetInputs() map[string]string {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *ExtendAccessRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type ExtendAccessResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Grant         *Grant                 `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtendAccessResponse) Reset() {
+	*x = ExtendAccessResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtendAccessResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtendAccessResponse) ProtoMessage() {}
+
+func (x *ExtendAccessResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtendAccessResponse.ProtoReflect.Descriptor instead.
+func (*ExtendAccessResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ExtendAccessResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+type CancelExtensionRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	GrantId        string                 `protobuf:"bytes,1,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	Reason         string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	IdempotencyKey string                 `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CancelExtensionRequest) Reset() {
+	*x = CancelExtensionRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelExtensionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelExtensionRequest) ProtoMessage() {}
+
+func (x *CancelExtensionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelExtensionRequest.ProtoReflect.Descriptor instead.
+func (*CancelExtensionRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *CancelExtensionRequest) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
+func (x *CancelExtensionRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CancelExtensionRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type CancelExtensionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Grant         *Grant                 `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelExtensionResponse) Reset() {
+	*x = CancelExtensionResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelExtensionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelExtensionResponse) ProtoMessage() {}
+
+func (x *CancelExtensionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelExtensionResponse.ProtoReflect.Descriptor instead.
+func (*CancelExtensionResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CancelExtensionResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+type WithdrawApprovalRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	GrantId        string                 `protobuf:"bytes,1,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	Reason         string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	IdempotencyKey string                 `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *WithdrawApprovalRequest) Reset() {
+	*x = WithdrawApprovalRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawApprovalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawApprovalRequest) ProtoMessage() {}
+
+func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawApprovalRequest.ProtoReflect.Descriptor instead.
+func (*WithdrawApprovalRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *WithdrawApprovalRequest) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
+func (x *WithdrawApprovalRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *WithdrawApprovalRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type WithdrawApprovalResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Grant         *Grant                 `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawApprovalResponse) Reset() {
+	*x = WithdrawApprovalResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawApprovalResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawApprovalResponse) ProtoMessage() {}
+
+func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawApprovalResponse.ProtoReflect.Descriptor instead.
+func (*WithdrawApprovalResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *WithdrawApprovalResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+type ReviewAccessRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	GrantId string                 `protobuf:"bytes,1,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	Etag    string                 `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	// What was found.
+	Comment        string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReviewAccessRequest) Reset() {
+	*x = ReviewAccessRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewAccessRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewAccessRequest) ProtoMessage() {}
+
+func (x *ReviewAccessRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewAccessRequest.ProtoReflect.Descriptor instead.
+func (*ReviewAccessRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ReviewAccessRequest) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
+func (x *ReviewAccessRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *ReviewAccessRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *ReviewAccessRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type ReviewAccessResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Grant         *Grant                 `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviewAccessResponse) Reset() {
+	*x = ReviewAccessResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewAccessResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewAccessResponse) ProtoMessage() {}
+
+func (x *ReviewAccessResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewAccessResponse.ProtoReflect.Descriptor instead.
+func (*ReviewAccessResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ReviewAccessResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+type RevokeGrantsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Each filter counts only where it is set.
+	Environment string `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
+	// With an environment only.
+	Pool    string `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
+	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The rule that allowed them.
+	Rule string `protobuf:"bytes,4,opt,name=rule,proto3" json:"rule,omitempty"`
+	// PENDING, APPROVED and ACTIVE; all three if empty.
+	States []Grant_State `protobuf:"varint,5,rep,packed,name=states,proto3,enum=haproxyaccess.v1.Grant_State" json:"states,omitempty"`
+	// Must be set where none of environment, pool, subject and rule is.
+	Everything bool   `protobuf:"varint,6,opt,name=everything,proto3" json:"everything,omitempty"`
+	Reason     string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Say what it would end, and do nothing.
+	DryRun         bool   `protobuf:"varint,8,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	IdempotencyKey string `protobuf:"bytes,9,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RevokeGrantsRequest) Reset() {
+	*x = RevokeGrantsRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeGrantsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeGrantsRequest) ProtoMessage() {}
+
+func (x *RevokeGrantsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeGrantsRequest.ProtoReflect.Descriptor instead.
+func (*RevokeGrantsRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RevokeGrantsRequest) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *RevokeGrantsRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *RevokeGrantsRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *RevokeGrantsRequest) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RevokeGrantsRequest) GetStates() []Grant_State {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *RevokeGrantsRequest) GetEverything() bool {
+	if x != nil {
+		return x.Everything
+	}
+	return false
+}
+
+func (x *RevokeGrantsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RevokeGrantsRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *RevokeGrantsRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type RevokeGrantsResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Covered *OpenGrants            `protobuf:"bytes,1,opt,name=covered,proto3" json:"covered,omitempty"`
+	// The first 200 of them, as they are now.
+	Grants []*Grant `protobuf:"bytes,2,rep,name=grants,proto3" json:"grants,omitempty"`
+	// How many could not be ended; the same call ends them later.
+	Failed        uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeGrantsResponse) Reset() {
+	*x = RevokeGrantsResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeGrantsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeGrantsResponse) ProtoMessage() {}
+
+func (x *RevokeGrantsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeGrantsResponse.ProtoReflect.Descriptor instead.
+func (*RevokeGrantsResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *RevokeGrantsResponse) GetCovered() *OpenGrants {
+	if x != nil {
+		return x.Covered
+	}
+	return nil
+}
+
+func (x *RevokeGrantsResponse) GetGrants() []*Grant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+func (x *RevokeGrantsResponse) GetFailed() uint32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+// OpenGrants counts the open grants that something covers, as they were before it.
+type OpenGrants struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pending       uint32                 `protobuf:"varint,1,opt,name=pending,proto3" json:"pending,omitempty"`
+	Approved      uint32                 `protobuf:"varint,2,opt,name=approved,proto3" json:"approved,omitempty"`
+	Active        uint32                 `protobuf:"varint,3,opt,name=active,proto3" json:"active,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenGrants) Reset() {
+	*x = OpenGrants{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenGrants) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenGrants) ProtoMessage() {}
+
+func (x *OpenGrants) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenGrants.ProtoReflect.Descriptor instead.
+func (*OpenGrants) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *OpenGrants) GetPending() uint32 {
+	if x != nil {
+		return x.Pending
+	}
+	return 0
+}
+
+func (x *OpenGrants) GetApproved() uint32 {
+	if x != nil {
+		return x.Approved
+	}
+	return 0
+}
+
+func (x *OpenGrants) GetActive() uint32 {
+	if x != nil {
+		return x.Active
+	}
+	return 0
+}
+
+// Lock stops new access and ends what there is, for everything that it covers: each field that is set must fit.
+type Lock struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Also covers the agents that this person owns.
+	Subject     string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	Environment string `protobuf:"bytes,3,opt,name=environment,proto3" json:"environment,omitempty"`
+	Pool        string `protobuf:"bytes,4,opt,name=pool,proto3" json:"pool,omitempty"`
+	Reason      string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who put it.
+	Actor      string                 `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When it ends by itself.
+	UntilTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
+	// Who lifted it before, and when.
+	LiftActor     string                 `protobuf:"bytes,9,opt,name=lift_actor,json=liftActor,proto3" json:"lift_actor,omitempty"`
+	LiftTime      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=lift_time,json=liftTime,proto3" json:"lift_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lock) Reset() {
+	*x = Lock{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lock) ProtoMessage() {}
+
+func (x *Lock) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lock.ProtoReflect.Descriptor instead.
+func (*Lock) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Lock) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Lock) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Lock) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *Lock) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *Lock) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Lock) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *Lock) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Lock) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
+	}
+	return nil
+}
+
+func (x *Lock) GetLiftActor() string {
+	if x != nil {
+		return x.LiftActor
+	}
+	return ""
+}
+
+func (x *Lock) GetLiftTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LiftTime
+	}
+	return nil
+}
+
+type CreateLockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Each field narrows it where it is set.
+	Subject     string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	Environment string `protobuf:"bytes,2,opt,name=environment,proto3" json:"environment,omitempty"`
+	// With an environment only.
+	Pool string `protobuf:"bytes,3,opt,name=pool,proto3" json:"pool,omitempty"`
+	// Must be set where none of subject, environment and pool is.
+	Everything bool   `protobuf:"varint,4,opt,name=everything,proto3" json:"everything,omitempty"`
+	Reason     string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it ends by itself; at most a year ahead.
+	UntilTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
+	// Say what it would end, and do nothing.
+	DryRun         bool   `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CreateLockRequest) Reset() {
+	*x = CreateLockRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateLockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateLockRequest) ProtoMessage() {}
+
+func (x *CreateLockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateLockRequest.ProtoReflect.Descriptor instead.
+func (*CreateLockRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *CreateLockRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *CreateLockRequest) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *CreateLockRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *CreateLockRequest) GetEverything() bool {
+	if x != nil {
+		return x.Everything
+	}
+	return false
+}
+
+func (x *CreateLockRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CreateLockRequest) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
+	}
+	return nil
+}
+
+func (x *CreateLockRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *CreateLockRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type CreateLockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In a dry run, the lock as it would be.
+	Lock    *Lock       `protobuf:"bytes,1,opt,name=lock,proto3" json:"lock,omitempty"`
+	Covered *OpenGrants `protobuf:"bytes,2,opt,name=covered,proto3" json:"covered,omitempty"`
+	// How many of them could not be ended yet; they are tried again until they are.
+	Failed        uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateLockResponse) Reset() {
+	*x = CreateLockResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateLockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateLockResponse) ProtoMessage() {}
+
+func (x *CreateLockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateLockResponse.ProtoReflect.Descriptor instead.
+func (*CreateLockResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *CreateLockResponse) GetLock() *Lock {
+	if x != nil {
+		return x.Lock
+	}
+	return nil
+}
+
+func (x *CreateLockResponse) GetCovered() *OpenGrants {
+	if x != nil {
+		return x.Covered
+	}
+	return nil
+}
+
+func (x *CreateLockResponse) GetFailed() uint32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+type ReleaseLockRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	LockId         string                 `protobuf:"bytes,1,opt,name=lock_id,json=lockId,proto3" json:"lock_id,omitempty"`
+	Reason         string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	IdempotencyKey string                 `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReleaseLockRequest) Reset() {
+	*x = ReleaseLockRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseLockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseLockRequest) ProtoMessage() {}
+
+func (x *ReleaseLockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseLockRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseLockRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ReleaseLockRequest) GetLockId() string {
+	if x != nil {
+		return x.LockId
+	}
+	return ""
+}
+
+func (x *ReleaseLockRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ReleaseLockRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type ReleaseLockResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lock          *Lock                  `protobuf:"bytes,1,opt,name=lock,proto3" json:"lock,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseLockResponse) Reset() {
+	*x = ReleaseLockResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseLockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseLockResponse) ProtoMessage() {}
+
+func (x *ReleaseLockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseLockResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseLockResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ReleaseLockResponse) GetLock() *Lock {
+	if x != nil {
+		return x.Lock
+	}
+	return nil
+}
+
+type ListLocksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those that have ended too: the newest 1000.
+	All           bool `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLocksRequest) Reset() {
+	*x = ListLocksRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLocksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLocksRequest) ProtoMessage() {}
+
+func (x *ListLocksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLocksRequest.ProtoReflect.Descriptor instead.
+func (*ListLocksRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ListLocksRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+type ListLocksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Newest first.
+	Locks         []*Lock `protobuf:"bytes,1,rep,name=locks,proto3" json:"locks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLocksResponse) Reset() {
+	*x = ListLocksResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLocksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLocksResponse) ProtoMessage() {}
+
+func (x *ListLocksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLocksResponse.ProtoReflect.Descriptor instead.
+func (*ListLocksResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ListLocksResponse) GetLocks() []*Lock {
+	if x != nil {
+		return x.Locks
+	}
+	return nil
+}
+
+type ListEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Each filter counts only where it is set.
+	GrantId string `protobuf:"bytes,1,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	// Whose access it is; an agent's owner counts too.
+	Subject     string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	Environment string `protobuf:"bytes,3,opt,name=environment,proto3" json:"environment,omitempty"`
+	Pool        string `protobuf:"bytes,4,opt,name=pool,proto3" json:"pool,omitempty"`
+	// As of GrantEvent.verb.
+	Verbs []string `protobuf:"bytes,5,rep,name=verbs,proto3" json:"verbs,omitempty"`
+	// From start_time, before end_time.
+	StartTime   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	OldestFirst bool                   `protobuf:"varint,8,opt,name=oldest_first,json=oldestFirst,proto3" json:"oldest_first,omitempty"`
+	// 1 to 200; 50 if zero.
+	PageSize uint32 `protobuf:"varint,9,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the answer before, with the same filters.
+	PageToken     string `protobuf:"bytes,10,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventsRequest) Reset() {
+	*x = ListEventsRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventsRequest) ProtoMessage() {}
+
+func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
+func (*ListEventsRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ListEventsRequest) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetVerbs() []string {
+	if x != nil {
+		return x.Verbs
+	}
+	return nil
+}
+
+func (x *ListEventsRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ListEventsRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ListEventsRequest) GetOldestFirst() bool {
+	if x != nil {
+		return x.OldestFirst
+	}
+	return false
+}
+
+func (x *ListEventsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListEventsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListEventsResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Events []*GrantEvent          `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventsResponse) Reset() {
+	*x = ListEventsResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventsResponse) ProtoMessage() {}
+
+func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
+func (*ListEventsResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ListEventsResponse) GetEvents() []*GrantEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ListEventsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type GetPolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyRequest) Reset() {
+	*x = GetPolicyRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyRequest) ProtoMessage() {}
+
+func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
+func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{40}
+}
+
+type GetPolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the policy in force: its name, its hash, its files, and when this gateway loaded it.
+	Policy     string                 `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	PolicyHash string                 `protobuf:"bytes,2,opt,name=policy_hash,json=policyHash,proto3" json:"policy_hash,omitempty"`
+	Files      []string               `protobuf:"bytes,3,rep,name=files,proto3" json:"files,omitempty"`
+	LoadTime   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=load_time,json=loadTime,proto3" json:"load_time,omitempty"`
+	Rules      uint32                 `protobuf:"varint,5,opt,name=rules,proto3" json:"rules,omitempty"`
+	// Why the files as they are now are not in force. Empty if they are.
+	Error         string                 `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
+	ErrorTime     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=error_time,json=errorTime,proto3" json:"error_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyResponse) Reset() {
+	*x = GetPolicyResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyResponse) ProtoMessage() {}
+
+func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyResponse.ProtoReflect.Descriptor instead.
+func (*GetPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *GetPolicyResponse) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *GetPolicyResponse) GetPolicyHash() string {
+	if x != nil {
+		return x.PolicyHash
+	}
+	return ""
+}
+
+func (x *GetPolicyResponse) GetFiles() []string {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *GetPolicyResponse) GetLoadTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LoadTime
+	}
+	return nil
+}
+
+func (x *GetPolicyResponse) GetRules() uint32 {
+	if x != nil {
+		return x.Rules
+	}
+	return 0
+}
+
+func (x *GetPolicyResponse) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *GetPolicyResponse) GetErrorTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ErrorTime
 	}
 	return nil
 }
@@ -1240,7 +3377,7 @@ type GetGrantRequest struct {
 
 func (x *GetGrantRequest) Reset() {
 	*x = GetGrantRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[16]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +3389,7 @@ func (x *GetGrantRequest) String() string {
 func (*GetGrantRequest) ProtoMessage() {}
 
 func (x *GetGrantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[16]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +3402,7 @@ func (x *GetGrantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGrantRequest.ProtoReflect.Descriptor instead.
 func (*GetGrantRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{16}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetGrantRequest) GetGrantId() string {
@@ -1284,7 +3421,7 @@ type GetGrantResponse struct {
 
 func (x *GetGrantResponse) Reset() {
 	*x = GetGrantResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[17]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +3433,7 @@ func (x *GetGrantResponse) String() string {
 func (*GetGrantResponse) ProtoMessage() {}
 
 func (x *GetGrantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[17]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +3446,7 @@ func (x *GetGrantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGrantResponse.ProtoReflect.Descriptor instead.
 func (*GetGrantResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{17}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetGrantResponse) GetGrant() *Grant {
@@ -1328,6 +3465,8 @@ type ListGrantsRequest struct {
 	States      []Grant_State `protobuf:"varint,4,rep,packed,name=states,proto3,enum=haproxyaccess.v1.Grant_State" json:"states,omitempty"`
 	// Only what waits for the caller's approval.
 	AwaitingMyApproval bool `protobuf:"varint,5,opt,name=awaiting_my_approval,json=awaitingMyApproval,proto3" json:"awaiting_my_approval,omitempty"`
+	// Only what waits for the caller's review.
+	AwaitingMyReview bool `protobuf:"varint,8,opt,name=awaiting_my_review,json=awaitingMyReview,proto3" json:"awaiting_my_review,omitempty"`
 	// 1 to 200; 50 if zero.
 	PageSize uint32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the answer before, with the same filters.
@@ -1338,7 +3477,7 @@ type ListGrantsRequest struct {
 
 func (x *ListGrantsRequest) Reset() {
 	*x = ListGrantsRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[18]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +3489,7 @@ func (x *ListGrantsRequest) String() string {
 func (*ListGrantsRequest) ProtoMessage() {}
 
 func (x *ListGrantsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[18]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +3502,7 @@ func (x *ListGrantsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGrantsRequest.ProtoReflect.Descriptor instead.
 func (*ListGrantsRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{18}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListGrantsRequest) GetEnvironment() string {
@@ -1401,6 +3540,13 @@ func (x *ListGrantsRequest) GetAwaitingMyApproval() bool {
 	return false
 }
 
+func (x *ListGrantsRequest) GetAwaitingMyReview() bool {
+	if x != nil {
+		return x.AwaitingMyReview
+	}
+	return false
+}
+
 func (x *ListGrantsRequest) GetPageSize() uint32 {
 	if x != nil {
 		return x.PageSize
@@ -1426,7 +3572,7 @@ type ListGrantsResponse struct {
 
 func (x *ListGrantsResponse) Reset() {
 	*x = ListGrantsResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[19]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1438,7 +3584,7 @@ func (x *ListGrantsResponse) String() string {
 func (*ListGrantsResponse) ProtoMessage() {}
 
 func (x *ListGrantsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[19]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +3597,7 @@ func (x *ListGrantsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGrantsResponse.ProtoReflect.Descriptor instead.
 func (*ListGrantsResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{19}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListGrantsResponse) GetGrants() []*Grant {
@@ -1477,7 +3623,7 @@ type IssueTokenRequest struct {
 
 func (x *IssueTokenRequest) Reset() {
 	*x = IssueTokenRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[20]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +3635,7 @@ func (x *IssueTokenRequest) String() string {
 func (*IssueTokenRequest) ProtoMessage() {}
 
 func (x *IssueTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[20]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +3648,7 @@ func (x *IssueTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueTokenRequest.ProtoReflect.Descriptor instead.
 func (*IssueTokenRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{20}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *IssueTokenRequest) GetGrantId() string {
@@ -1523,7 +3669,7 @@ type IssueTokenResponse struct {
 
 func (x *IssueTokenResponse) Reset() {
 	*x = IssueTokenResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[21]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +3681,7 @@ func (x *IssueTokenResponse) String() string {
 func (*IssueTokenResponse) ProtoMessage() {}
 
 func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[21]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +3694,7 @@ func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueTokenResponse.ProtoReflect.Descriptor instead.
 func (*IssueTokenResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{21}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *IssueTokenResponse) GetToken() string {
@@ -1575,7 +3721,7 @@ type GetNodeStatusRequest struct {
 
 func (x *GetNodeStatusRequest) Reset() {
 	*x = GetNodeStatusRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[22]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1587,7 +3733,7 @@ func (x *GetNodeStatusRequest) String() string {
 func (*GetNodeStatusRequest) ProtoMessage() {}
 
 func (x *GetNodeStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[22]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1600,7 +3746,7 @@ func (x *GetNodeStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNodeStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetNodeStatusRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{22}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *GetNodeStatusRequest) GetEnvironment() string {
@@ -1619,7 +3765,7 @@ type GetNodeStatusResponse struct {
 
 func (x *GetNodeStatusResponse) Reset() {
 	*x = GetNodeStatusResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[23]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +3777,7 @@ func (x *GetNodeStatusResponse) String() string {
 func (*GetNodeStatusResponse) ProtoMessage() {}
 
 func (x *GetNodeStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[23]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +3790,7 @@ func (x *GetNodeStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNodeStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetNodeStatusResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{23}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetNodeStatusResponse) GetNodes() []*NodeStatus {
@@ -1681,7 +3827,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[24]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1693,7 +3839,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[24]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1706,7 +3852,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{24}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *NodeStatus) GetNode() string {
@@ -1810,7 +3956,7 @@ type ListPoolServersRequest struct {
 
 func (x *ListPoolServersRequest) Reset() {
 	*x = ListPoolServersRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[25]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +3968,7 @@ func (x *ListPoolServersRequest) String() string {
 func (*ListPoolServersRequest) ProtoMessage() {}
 
 func (x *ListPoolServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[25]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +3981,7 @@ func (x *ListPoolServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoolServersRequest.ProtoReflect.Descriptor instead.
 func (*ListPoolServersRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{25}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListPoolServersRequest) GetEnvironment() string {
@@ -1861,7 +4007,7 @@ type ListPoolServersResponse struct {
 
 func (x *ListPoolServersResponse) Reset() {
 	*x = ListPoolServersResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[26]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1873,7 +4019,7 @@ func (x *ListPoolServersResponse) String() string {
 func (*ListPoolServersResponse) ProtoMessage() {}
 
 func (x *ListPoolServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[26]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1886,7 +4032,7 @@ func (x *ListPoolServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoolServersResponse.ProtoReflect.Descriptor instead.
 func (*ListPoolServersResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{26}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListPoolServersResponse) GetServers() []*PoolServer {
@@ -1913,7 +4059,7 @@ type PoolServer struct {
 
 func (x *PoolServer) Reset() {
 	*x = PoolServer{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[27]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1925,7 +4071,7 @@ func (x *PoolServer) String() string {
 func (*PoolServer) ProtoMessage() {}
 
 func (x *PoolServer) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[27]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1938,7 +4084,7 @@ func (x *PoolServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolServer.ProtoReflect.Descriptor instead.
 func (*PoolServer) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{27}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *PoolServer) GetNode() string {
@@ -2005,7 +4151,7 @@ type AddPoolServerRequest struct {
 
 func (x *AddPoolServerRequest) Reset() {
 	*x = AddPoolServerRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[28]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +4163,7 @@ func (x *AddPoolServerRequest) String() string {
 func (*AddPoolServerRequest) ProtoMessage() {}
 
 func (x *AddPoolServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[28]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +4176,7 @@ func (x *AddPoolServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPoolServerRequest.ProtoReflect.Descriptor instead.
 func (*AddPoolServerRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{28}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *AddPoolServerRequest) GetEnvironment() string {
@@ -2084,7 +4230,7 @@ type AddPoolServerResponse struct {
 
 func (x *AddPoolServerResponse) Reset() {
 	*x = AddPoolServerResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[29]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2096,7 +4242,7 @@ func (x *AddPoolServerResponse) String() string {
 func (*AddPoolServerResponse) ProtoMessage() {}
 
 func (x *AddPoolServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[29]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2109,7 +4255,7 @@ func (x *AddPoolServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPoolServerResponse.ProtoReflect.Descriptor instead.
 func (*AddPoolServerResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{29}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *AddPoolServerResponse) GetServers() []*PoolServer {
@@ -2131,7 +4277,7 @@ type RemovePoolServerRequest struct {
 
 func (x *RemovePoolServerRequest) Reset() {
 	*x = RemovePoolServerRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[30]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2143,7 +4289,7 @@ func (x *RemovePoolServerRequest) String() string {
 func (*RemovePoolServerRequest) ProtoMessage() {}
 
 func (x *RemovePoolServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[30]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2156,7 +4302,7 @@ func (x *RemovePoolServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePoolServerRequest.ProtoReflect.Descriptor instead.
 func (*RemovePoolServerRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{30}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RemovePoolServerRequest) GetEnvironment() string {
@@ -2196,7 +4342,7 @@ type RemovePoolServerResponse struct {
 
 func (x *RemovePoolServerResponse) Reset() {
 	*x = RemovePoolServerResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[31]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +4354,7 @@ func (x *RemovePoolServerResponse) String() string {
 func (*RemovePoolServerResponse) ProtoMessage() {}
 
 func (x *RemovePoolServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[31]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +4367,7 @@ func (x *RemovePoolServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePoolServerResponse.ProtoReflect.Descriptor instead.
 func (*RemovePoolServerResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{31}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *RemovePoolServerResponse) GetServers() []*PoolServer {
@@ -2239,12 +4385,14 @@ type GrantEvent struct {
 	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The chained hash of the log up to here, in hex.
 	Hash string `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
-	// Empty where policy refused a request.
+	// Empty where policy refused a request, and for events that are not of a grant.
 	GrantId     string `protobuf:"bytes,3,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
 	Environment string `protobuf:"bytes,4,opt,name=environment,proto3" json:"environment,omitempty"`
 	Pool        string `protobuf:"bytes,5,opt,name=pool,proto3" json:"pool,omitempty"`
 	Subject     string `protobuf:"bytes,6,opt,name=subject,proto3" json:"subject,omitempty"`
-	// "request", "approve", "complete", "activate", "deny", "cancel", "lapse", "extend", "expire", "revoke", or "refuse".
+	// "request", "approve", "complete", "withdraw", "activate", "deny", "cancel", "lapse", "expire", "revoke",
+	// "ask_extension", "extend", "deny_extension", "cancel_extension", "lapse_extension", "review"; without a grant "refuse",
+	// "lock", "unlock", "policy".
 	Verb string `protobuf:"bytes,7,opt,name=verb,proto3" json:"verb,omitempty"`
 	// Who; empty for the clock and for policy.
 	Actor string      `protobuf:"bytes,8,opt,name=actor,proto3" json:"actor,omitempty"`
@@ -2255,17 +4403,34 @@ type GrantEvent struct {
 	Comment    string                 `protobuf:"bytes,12,opt,name=comment,proto3" json:"comment,omitempty"`
 	Time       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=time,proto3" json:"time,omitempty"`
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// The rule and the hash of the policy that decided on the request.
-	Policy        string `protobuf:"bytes,15,opt,name=policy,proto3" json:"policy,omitempty"`
-	PolicyHash    string `protobuf:"bytes,16,opt,name=policy_hash,json=policyHash,proto3" json:"policy_hash,omitempty"`
-	Explanation   string `protobuf:"bytes,17,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	// The policy that decided, or that came into force.
+	Policy      string `protobuf:"bytes,15,opt,name=policy,proto3" json:"policy,omitempty"`
+	PolicyHash  string `protobuf:"bytes,16,opt,name=policy_hash,json=policyHash,proto3" json:"policy_hash,omitempty"`
+	Explanation string `protobuf:"bytes,17,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	// The rule that decided.
+	Rule  string `protobuf:"bytes,18,opt,name=rule,proto3" json:"rule,omitempty"`
+	Owner string `protobuf:"bytes,19,opt,name=owner,proto3" json:"owner,omitempty"`
+	// The requester's groups as they were decided on, and of when.
+	Groups       []string               `protobuf:"bytes,20,rep,name=groups,proto3" json:"groups,omitempty"`
+	GroupsSource string                 `protobuf:"bytes,21,opt,name=groups_source,json=groupsSource,proto3" json:"groups_source,omitempty"`
+	GroupsTime   *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=groups_time,json=groupsTime,proto3" json:"groups_time,omitempty"`
+	Inputs       map[string]string      `protobuf:"bytes,23,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	BreakGlass   bool                   `protobuf:"varint,24,opt,name=break_glass,json=breakGlass,proto3" json:"break_glass,omitempty"`
+	// Who is to be told.
+	Notify    []string             `protobuf:"bytes,25,rep,name=notify,proto3" json:"notify,omitempty"`
+	Duration  *durationpb.Duration `protobuf:"bytes,26,opt,name=duration,proto3" json:"duration,omitempty"`
+	Reason    string               `protobuf:"bytes,27,opt,name=reason,proto3" json:"reason,omitempty"`
+	Approvals []*Approval          `protobuf:"bytes,28,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	// Of "lock" and "unlock".
+	Lock          *Lock                  `protobuf:"bytes,29,opt,name=lock,proto3" json:"lock,omitempty"`
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GrantEvent) Reset() {
 	*x = GrantEvent{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[32]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2277,7 +4442,7 @@ func (x *GrantEvent) String() string {
 func (*GrantEvent) ProtoMessage() {}
 
 func (x *GrantEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[32]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2290,7 +4455,7 @@ func (x *GrantEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantEvent.ProtoReflect.Descriptor instead.
 func (*GrantEvent) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{32}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *GrantEvent) GetRevision() uint64 {
@@ -2412,6 +4577,222 @@ func (x *GrantEvent) GetExplanation() string {
 	return ""
 }
 
+func (x *GrantEvent) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *GrantEvent) GetGroupsSource() string {
+	if x != nil {
+		return x.GroupsSource
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetGroupsTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.GroupsTime
+	}
+	return nil
+}
+
+func (x *GrantEvent) GetInputs() map[string]string {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *GrantEvent) GetBreakGlass() bool {
+	if x != nil {
+		return x.BreakGlass
+	}
+	return false
+}
+
+func (x *GrantEvent) GetNotify() []string {
+	if x != nil {
+		return x.Notify
+	}
+	return nil
+}
+
+func (x *GrantEvent) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *GrantEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *GrantEvent) GetApprovals() []*Approval {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *GrantEvent) GetLock() *Lock {
+	if x != nil {
+		return x.Lock
+	}
+	return nil
+}
+
+func (x *GrantEvent) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+type ApprovalStep_Quorum struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Members of any of them count.
+	Groups        []string `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	Count         uint32   `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApprovalStep_Quorum) Reset() {
+	*x = ApprovalStep_Quorum{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApprovalStep_Quorum) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApprovalStep_Quorum) ProtoMessage() {}
+
+func (x *ApprovalStep_Quorum) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApprovalStep_Quorum.ProtoReflect.Descriptor instead.
+func (*ApprovalStep_Quorum) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{2, 0}
+}
+
+func (x *ApprovalStep_Quorum) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ApprovalStep_Quorum) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// What one rule says of it.
+type PreviewAccessResponse_Finding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rule  string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// It is a rule that denies.
+	Deny bool `protobuf:"varint,2,opt,name=deny,proto3" json:"deny,omitempty"`
+	// "no match", "refuses", "denies", "allows", or "unasked": it would match, but an earlier rule decides.
+	Outcome string `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// Sentences: what did not match, what is missing.
+	Reasons       []string `protobuf:"bytes,4,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewAccessResponse_Finding) Reset() {
+	*x = PreviewAccessResponse_Finding{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewAccessResponse_Finding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewAccessResponse_Finding) ProtoMessage() {}
+
+func (x *PreviewAccessResponse_Finding) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewAccessResponse_Finding.ProtoReflect.Descriptor instead.
+func (*PreviewAccessResponse_Finding) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{11, 0}
+}
+
+func (x *PreviewAccessResponse_Finding) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *PreviewAccessResponse_Finding) GetDeny() bool {
+	if x != nil {
+		return x.Deny
+	}
+	return false
+}
+
+func (x *PreviewAccessResponse_Finding) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *PreviewAccessResponse_Finding) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
 type NodeStatus_Lease struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Environment string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
@@ -2424,7 +4805,7 @@ type NodeStatus_Lease struct {
 
 func (x *NodeStatus_Lease) Reset() {
 	*x = NodeStatus_Lease{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[33]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2436,7 +4817,7 @@ func (x *NodeStatus_Lease) String() string {
 func (*NodeStatus_Lease) ProtoMessage() {}
 
 func (x *NodeStatus_Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[33]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2449,7 +4830,7 @@ func (x *NodeStatus_Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus_Lease.ProtoReflect.Descriptor instead.
 func (*NodeStatus_Lease) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{24, 0}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{50, 0}
 }
 
 func (x *NodeStatus_Lease) GetEnvironment() string {
@@ -2477,7 +4858,7 @@ var File_api_haproxyaccess_v1_haproxyaccess_proto protoreflect.FileDescriptor
 
 const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\n" +
-	"(api/haproxyaccess/v1/haproxyaccess.proto\x12\x10haproxyaccess.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17validate/validate.proto\x1a\x18api/v1/annotations.proto\"\xe5\a\n" +
+	"(api/haproxyaccess/v1/haproxyaccess.proto\x12\x10haproxyaccess.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17validate/validate.proto\x1a\x18api/v1/annotations.proto\"\xeb\f\n" +
 	"\x05Grant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\venvironment\x18\x02 \x01(\tR\venvironment\x12\x12\n" +
@@ -2503,7 +4884,29 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\tapprovals\x18\x11 \x03(\v2\x1a.haproxyaccess.v1.ApprovalR\tapprovals\x12'\n" +
 	"\x0fapprover_groups\x18\x12 \x03(\tR\x0eapproverGroups\x12 \n" +
 	"\vexplanation\x18\x13 \x01(\tR\vexplanation\x12\x14\n" +
-	"\x05hosts\x18\x14 \x03(\tR\x05hosts\"\x80\x01\n" +
+	"\x05hosts\x18\x14 \x03(\tR\x05hosts\x12\x14\n" +
+	"\x05owner\x18\x15 \x01(\tR\x05owner\x129\n" +
+	"\n" +
+	"start_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12;\n" +
+	"\x06inputs\x18\x17 \x03(\v2#.haproxyaccess.v1.Grant.InputsEntryR\x06inputs\x12\x12\n" +
+	"\x04rule\x18\x18 \x01(\tR\x04rule\x12\x16\n" +
+	"\x06policy\x18\x19 \x01(\tR\x06policy\x12\x1f\n" +
+	"\vpolicy_hash\x18\x1a \x01(\tR\n" +
+	"policyHash\x124\n" +
+	"\x05steps\x18\x1b \x03(\v2\x1e.haproxyaccess.v1.ApprovalStepR\x05steps\x12\x18\n" +
+	"\aordered\x18\x1c \x01(\bR\aordered\x12\x1f\n" +
+	"\vbreak_glass\x18\x1d \x01(\bR\n" +
+	"breakGlass\x12\x16\n" +
+	"\x06notify\x18\x1e \x03(\tR\x06notify\x120\n" +
+	"\x06review\x18\x1f \x01(\v2\x18.haproxyaccess.v1.ReviewR\x06review\x129\n" +
+	"\textension\x18  \x01(\v2\x1b.haproxyaccess.v1.ExtensionR\textension\x12\x16\n" +
+	"\x06groups\x18! \x03(\tR\x06groups\x12#\n" +
+	"\rgroups_source\x18\" \x01(\tR\fgroupsSource\x12;\n" +
+	"\vgroups_time\x18# \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"groupsTime\x1a9\n" +
+	"\vInputsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x80\x01\n" +
 	"\x05State\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\v\n" +
 	"\aPENDING\x10\x01\x12\f\n" +
@@ -2517,17 +4920,53 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\x06LAPSED\x10\x06\x12\v\n" +
 	"\aEXPIRED\x10\a\x12\v\n" +
 	"\aREVOKED\x10\b:\x1c\xb2\xe1\x1c\x18\n" +
-	"\x16\x12\x14{environment}/{pool}\"n\n" +
+	"\x16\x12\x14{environment}/{pool}\"\x86\x01\n" +
 	"\bApproval\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
-	"\acomment\x18\x03 \x01(\tR\acomment\"\xc5\x01\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\x12\x16\n" +
+	"\x06groups\x18\x04 \x03(\tR\x06groups\"\xd5\x01\n" +
+	"\fApprovalStep\x12<\n" +
+	"\x06any_of\x18\x01 \x03(\v2%.haproxyaccess.v1.ApprovalStep.QuorumR\x05anyOf\x12\x16\n" +
+	"\x06wanted\x18\x02 \x01(\bR\x06wanted\x12\x16\n" +
+	"\x06people\x18\x03 \x03(\tR\x06people\x12\x1f\n" +
+	"\vmore_people\x18\x04 \x01(\bR\n" +
+	"morePeople\x1a6\n" +
+	"\x06Quorum\x12\x16\n" +
+	"\x06groups\x18\x01 \x03(\tR\x06groups\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\"\xbb\x01\n" +
+	"\x06Review\x12\x16\n" +
+	"\x06groups\x18\x01 \x03(\tR\x06groups\x125\n" +
+	"\bdue_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\adueTime\x12\x18\n" +
+	"\asubject\x18\x03 \x01(\tR\asubject\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
+	"\acomment\x18\x05 \x01(\tR\acomment\"\xc0\x03\n" +
+	"\tExtension\x125\n" +
+	"\bduration\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12?\n" +
+	"\x06inputs\x18\x03 \x03(\v2'.haproxyaccess.v1.Extension.InputsEntryR\x06inputs\x128\n" +
+	"\tapprovals\x18\x04 \x03(\v2\x1a.haproxyaccess.v1.ApprovalR\tapprovals\x12=\n" +
+	"\frequest_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vrequestTime\x129\n" +
+	"\n" +
+	"lapse_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tlapseTime\x12\x12\n" +
+	"\x04rule\x18\a \x01(\tR\x04rule\x12 \n" +
+	"\vexplanation\x18\b \x01(\tR\vexplanation\x1a9\n" +
+	"\vInputsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x01\n" +
+	"\x05Input\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x18\n" +
+	"\achoices\x18\x04 \x03(\tR\achoices\x12\x1a\n" +
+	"\boptional\x18\x05 \x01(\bR\boptional\x12\x18\n" +
+	"\amessage\x18\x06 \x01(\tR\amessage\"\xc5\x01\n" +
 	"\vEnforcement\x12\x1f\n" +
 	"\vnodes_total\x18\x01 \x01(\rR\n" +
 	"nodesTotal\x12%\n" +
 	"\x0enodes_enforced\x18\x02 \x01(\rR\rnodesEnforced\x12F\n" +
 	"\x11old_workers_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0foldWorkersUntil\x12&\n" +
-	"\x0fstreams_not_cut\x18\x04 \x01(\bR\rstreamsNotCut\"\xaa\x03\n" +
+	"\x0fstreams_not_cut\x18\x04 \x01(\bR\rstreamsNotCut\"\xc3\x04\n" +
 	"\x04Pool\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x12\n" +
 	"\x04pool\x18\x02 \x01(\tR\x04pool\x12 \n" +
@@ -2539,31 +4978,71 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\fmax_duration\x18\b \x01(\v2\x19.google.protobuf.DurationR\vmaxDuration\x12D\n" +
 	"\x10default_duration\x18\t \x01(\v2\x19.google.protobuf.DurationR\x0fdefaultDuration\x12'\n" +
 	"\x0fapprover_groups\x18\n" +
-	" \x03(\tR\x0eapproverGroups:\x1c\xb2\xe1\x1c\x18\n" +
+	" \x03(\tR\x0eapproverGroups\x12/\n" +
+	"\x06inputs\x18\v \x03(\v2\x17.haproxyaccess.v1.InputR\x06inputs\x12&\n" +
+	"\x0fmay_break_glass\x18\f \x01(\bR\rmayBreakGlass\x12\x12\n" +
+	"\x04tags\x18\r \x03(\tR\x04tags\x12*\n" +
+	"\x04lock\x18\x0e \x01(\v2\x16.haproxyaccess.v1.LockR\x04lock:\x1c\xb2\xe1\x1c\x18\n" +
 	"\x16\x12\x14{environment}/{pool}\"Z\n" +
 	"\x10ListPoolsRequest\x12)\n" +
 	"\venvironment\x18\x01 \x01(\tB\a\xfaB\x04r\x02\x18\x1fR\venvironment:\x1b\xb2\xe1\x1c\x17\n" +
 	"\x15\x12\x13haproxyaccess/pools\"A\n" +
 	"\x11ListPoolsResponse\x12,\n" +
-	"\x05pools\x18\x01 \x03(\v2\x16.haproxyaccess.v1.PoolR\x05pools\"\xb7\x01\n" +
+	"\x05pools\x18\x01 \x03(\v2\x16.haproxyaccess.v1.PoolR\x05pools\"\xe9\x03\n" +
 	"\x14PreviewAccessRequest\x12+\n" +
 	"\venvironment\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18\x1fR\venvironment\x12\x1d\n" +
 	"\x04pool\x18\x02 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18?R\x04pool\x125\n" +
-	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration:\x1c\xb2\xe1\x1c\x18\n" +
-	"\x16\x12\x14{environment}/{pool}\"\xe1\x01\n" +
+	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\x129\n" +
+	"\n" +
+	"start_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12 \n" +
+	"\x06reason\x18\x05 \x01(\tB\b\xfaB\x05r\x03\x18\xe8\aR\x06reason\x12w\n" +
+	"\x06inputs\x18\x06 \x03(\v22.haproxyaccess.v1.PreviewAccessRequest.InputsEntryB+\xfaB(\x9a\x01%\x10\x14\"\x1ar\x182\x16^[a-z][a-z0-9_]{0,31}$*\x05r\x03\x18\xe8\aR\x06inputs\x12\x1f\n" +
+	"\vbreak_glass\x18\a \x01(\bR\n" +
+	"breakGlass\x1a9\n" +
+	"\vInputsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x1c\xb2\xe1\x1c\x18\n" +
+	"\x16\x12\x14{environment}/{pool}\"\xb9\x06\n" +
 	"\x15PreviewAccessResponse\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x12%\n" +
 	"\x0eneeds_approval\x18\x02 \x01(\bR\rneedsApproval\x12 \n" +
 	"\vexplanation\x18\x03 \x01(\tR\vexplanation\x12<\n" +
 	"\fmax_duration\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vmaxDuration\x12'\n" +
-	"\x0fapprover_groups\x18\x05 \x03(\tR\x0eapproverGroups\"\xad\x02\n" +
+	"\x0fapprover_groups\x18\x05 \x03(\tR\x0eapproverGroups\x12D\n" +
+	"\x10default_duration\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x0fdefaultDuration\x12\x12\n" +
+	"\x04rule\x18\a \x01(\tR\x04rule\x12\x16\n" +
+	"\x06policy\x18\b \x01(\tR\x06policy\x12\x1f\n" +
+	"\vpolicy_hash\x18\t \x01(\tR\n" +
+	"policyHash\x124\n" +
+	"\x05steps\x18\n" +
+	" \x03(\v2\x1e.haproxyaccess.v1.ApprovalStepR\x05steps\x12\x18\n" +
+	"\aordered\x18\v \x01(\bR\aordered\x12:\n" +
+	"\vpending_for\x18\f \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"pendingFor\x12/\n" +
+	"\x06inputs\x18\r \x03(\v2\x17.haproxyaccess.v1.InputR\x06inputs\x12&\n" +
+	"\x0fmay_break_glass\x18\x0e \x01(\bR\rmayBreakGlass\x12K\n" +
+	"\bfindings\x18\x0f \x03(\v2/.haproxyaccess.v1.PreviewAccessResponse.FindingR\bfindings\x12*\n" +
+	"\x04lock\x18\x10 \x01(\v2\x16.haproxyaccess.v1.LockR\x04lock\x1ae\n" +
+	"\aFinding\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
+	"\x04deny\x18\x02 \x01(\bR\x04deny\x12\x18\n" +
+	"\aoutcome\x18\x03 \x01(\tR\aoutcome\x12\x18\n" +
+	"\areasons\x18\x04 \x03(\tR\areasons\"\xbd\x04\n" +
 	"\x14RequestAccessRequest\x12+\n" +
 	"\venvironment\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18\x1fR\venvironment\x12\x1d\n" +
 	"\x04pool\x18\x02 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18?R\x04pool\x12?\n" +
 	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\b\xfaB\x05\xaa\x01\x02\b\x01R\bduration\x12\"\n" +
 	"\x06reason\x18\x04 \x01(\tB\n" +
 	"\xfaB\ar\x05\x10\x01\x18\xe8\aR\x06reason\x12F\n" +
-	"\x0fidempotency_key\x18\x05 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1c\xb2\xe1\x1c\x18\n" +
+	"\x0fidempotency_key\x18\x05 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey\x129\n" +
+	"\n" +
+	"start_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12w\n" +
+	"\x06inputs\x18\a \x03(\v22.haproxyaccess.v1.RequestAccessRequest.InputsEntryB+\xfaB(\x9a\x01%\x10\x14\"\x1ar\x182\x16^[a-z][a-z0-9_]{0,31}$*\x05r\x03\x18\xe8\aR\x06inputs\x12\x1f\n" +
+	"\vbreak_glass\x18\b \x01(\bR\n" +
+	"breakGlass\x1a9\n" +
+	"\vInputsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x1c\xb2\xe1\x1c\x18\n" +
 	"\x16\x12\x14{environment}/{pool}\"F\n" +
 	"\x15RequestAccessResponse\x12-\n" +
 	"\x05grant\x18\x01 \x01(\v2\x17.haproxyaccess.v1.GrantR\x05grant\"\xf0\x01\n" +
@@ -2589,18 +5068,154 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x03 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:'\xb2\xe1\x1c#\n" +
 	"!\x12\x1fhaproxyaccess/grants/{grant_id}\"E\n" +
 	"\x14RevokeAccessResponse\x12-\n" +
-	"\x05grant\x18\x01 \x01(\v2\x17.haproxyaccess.v1.GrantR\x05grant\"`\n" +
+	"\x05grant\x18\x01 \x01(\v2\x17.haproxyaccess.v1.GrantR\x05grant\"\xc4\x03\n" +
+	"\x13ExtendAccessRequest\x12$\n" +
+	"\bgrant_id\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18@R\agrantId\x12?\n" +
+	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\b\xfaB\x05\xaa\x01\x02\b\x01R\bduration\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xfaB\ar\x05\x10\x01\x18\xe8\aR\x06reason\x12v\n" +
+	"\x06inputs\x18\x04 \x03(\v21.haproxyaccess.v1.ExtendAccessRequest.InputsEntryB+\xfaB(\x9a\x01%\x10\x14\"\x1ar\x182\x16^[a-z][a-z0-9_]{0,31}$*\x05r\x03\x18\xe8\aR\x06inputs\x12F\n" +
+	"\x0fidempotency_key\x18\x05 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey\x1a9\n" +
+	"\vInputsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:'\xb2\xe1\x1c#\n" +
+	"!\x12\x1fhaproxyaccess/grants/{grant_id}\"E\n" +
+	"\x14ExtendAccessResponse\x12-\n" +
+	"\x05grant\x18\x01 \x01(\v2\x17.haproxyaccess.v1.GrantR\x05grant\"\xd1\x01\n" +
+	"\x16CancelExtensionRequest\x12$\n" +
+	"\bgrant_id\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18@R\agrantId\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xfaB\x05r\x03\x18\xe8\aR\x06reason\x12F\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:'\xb2\xe1\x1c#\n" +
+	"!\x12\x1fhaproxyaccess/grants/{grant_id}\"H\n" +
+	"\x17CancelExtensionResponse\x12-\n" +
+	"\x05grant\x18\x01 \x01(\v2\x17.haproxyaccess.v1.GrantR\x05grant\"\xd2\x01\n" +
+	"\x17WithdrawApprovalRequest\x12$\n" +
+	"\bgrant_id\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18@R\agrantId\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xfaB\x05r\x03\x18\xe8\aR\x06reason\x12F\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:'\xb2\xe1\x1c#\n" +
+	"!\x12\x1fhaproxyaccess/grants/{grant_id}\"I\n" +
+	"\x18WithdrawApprovalResponse\x12-\n" +
+	"\x05grant\x18\x01 \x01(\v2\x17.haproxyaccess.v1.GrantR\x05grant\"\xf1\x01\n" +
+	"\x13ReviewAccessRequest\x12$\n" +
+	"\bgrant_id\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18@R\agrantId\x12\x1d\n" +
+	"\x04etag\x18\x02 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18@R\x04etag\x12$\n" +
+	"\acomment\x18\x03 \x01(\tB\n" +
+	"\xfaB\ar\x05\x10\x01\x18\xe8\aR\acomment\x12F\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:'\xb2\xe1\x1c#\n" +
+	"!\x12\x1fhaproxyaccess/grants/{grant_id}\"E\n" +
+	"\x14ReviewAccessResponse\x12-\n" +
+	"\x05grant\x18\x01 \x01(\v2\x17.haproxyaccess.v1.GrantR\x05grant\"\xa9\x03\n" +
+	"\x13RevokeGrantsRequest\x12)\n" +
+	"\venvironment\x18\x01 \x01(\tB\a\xfaB\x04r\x02\x18\x1fR\venvironment\x12\x1b\n" +
+	"\x04pool\x18\x02 \x01(\tB\a\xfaB\x04r\x02\x18?R\x04pool\x12\"\n" +
+	"\asubject\x18\x03 \x01(\tB\b\xfaB\x05r\x03\x18\x80\x01R\asubject\x12\x1b\n" +
+	"\x04rule\x18\x04 \x01(\tB\a\xfaB\x04r\x02\x18?R\x04rule\x12F\n" +
+	"\x06states\x18\x05 \x03(\x0e2\x1d.haproxyaccess.v1.Grant.StateB\x0f\xfaB\f\x92\x01\t\x10\b\"\x05\x82\x01\x02\x10\x01R\x06states\x12\x1e\n" +
+	"\n" +
+	"everything\x18\x06 \x01(\bR\n" +
+	"everything\x12\"\n" +
+	"\x06reason\x18\a \x01(\tB\n" +
+	"\xfaB\ar\x05\x10\x01\x18\xe8\aR\x06reason\x12\x17\n" +
+	"\adry_run\x18\b \x01(\bR\x06dryRun\x12F\n" +
+	"\x0fidempotency_key\x18\t \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1c\xb2\xe1\x1c\x18\n" +
+	"\x16\x12\x14haproxyaccess/grants\"\x97\x01\n" +
+	"\x14RevokeGrantsResponse\x126\n" +
+	"\acovered\x18\x01 \x01(\v2\x1c.haproxyaccess.v1.OpenGrantsR\acovered\x12/\n" +
+	"\x06grants\x18\x02 \x03(\v2\x17.haproxyaccess.v1.GrantR\x06grants\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\rR\x06failed\"Z\n" +
+	"\n" +
+	"OpenGrants\x12\x18\n" +
+	"\apending\x18\x01 \x01(\rR\apending\x12\x1a\n" +
+	"\bapproved\x18\x02 \x01(\rR\bapproved\x12\x16\n" +
+	"\x06active\x18\x03 \x01(\rR\x06active\"\xe4\x02\n" +
+	"\x04Lock\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x12 \n" +
+	"\venvironment\x18\x03 \x01(\tR\venvironment\x12\x12\n" +
+	"\x04pool\x18\x04 \x01(\tR\x04pool\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05actor\x18\x06 \x01(\tR\x05actor\x12;\n" +
+	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x129\n" +
+	"\n" +
+	"until_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\x12\x1d\n" +
+	"\n" +
+	"lift_actor\x18\t \x01(\tR\tliftActor\x127\n" +
+	"\tlift_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\bliftTime\"\x86\x03\n" +
+	"\x11CreateLockRequest\x12\"\n" +
+	"\asubject\x18\x01 \x01(\tB\b\xfaB\x05r\x03\x18\x80\x01R\asubject\x12)\n" +
+	"\venvironment\x18\x02 \x01(\tB\a\xfaB\x04r\x02\x18\x1fR\venvironment\x12\x1b\n" +
+	"\x04pool\x18\x03 \x01(\tB\a\xfaB\x04r\x02\x18?R\x04pool\x12\x1e\n" +
+	"\n" +
+	"everything\x18\x04 \x01(\bR\n" +
+	"everything\x12\"\n" +
+	"\x06reason\x18\x05 \x01(\tB\n" +
+	"\xfaB\ar\x05\x10\x01\x18\xe8\aR\x06reason\x12C\n" +
+	"\n" +
+	"until_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\b\xfaB\x05\xb2\x01\x02\b\x01R\tuntilTime\x12\x17\n" +
+	"\adry_run\x18\a \x01(\bR\x06dryRun\x12F\n" +
+	"\x0fidempotency_key\x18\b \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1b\xb2\xe1\x1c\x17\n" +
+	"\x15\x12\x13haproxyaccess/locks\"\x90\x01\n" +
+	"\x12CreateLockResponse\x12*\n" +
+	"\x04lock\x18\x01 \x01(\v2\x16.haproxyaccess.v1.LockR\x04lock\x126\n" +
+	"\acovered\x18\x02 \x01(\v2\x1c.haproxyaccess.v1.OpenGrantsR\acovered\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\rR\x06failed\"\xcb\x01\n" +
+	"\x12ReleaseLockRequest\x12\"\n" +
+	"\alock_id\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18@R\x06lockId\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xfaB\ar\x05\x10\x01\x18\xe8\aR\x06reason\x12F\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:%\xb2\xe1\x1c!\n" +
+	"\x1f\x12\x1dhaproxyaccess/locks/{lock_id}\"A\n" +
+	"\x13ReleaseLockResponse\x12*\n" +
+	"\x04lock\x18\x01 \x01(\v2\x16.haproxyaccess.v1.LockR\x04lock\"A\n" +
+	"\x10ListLocksRequest\x12\x10\n" +
+	"\x03all\x18\x01 \x01(\bR\x03all:\x1b\xb2\xe1\x1c\x17\n" +
+	"\x15\x12\x13haproxyaccess/locks\"A\n" +
+	"\x11ListLocksResponse\x12,\n" +
+	"\x05locks\x18\x01 \x03(\v2\x16.haproxyaccess.v1.LockR\x05locks\"\xcc\x03\n" +
+	"\x11ListEventsRequest\x12\"\n" +
+	"\bgrant_id\x18\x01 \x01(\tB\a\xfaB\x04r\x02\x18@R\agrantId\x12\"\n" +
+	"\asubject\x18\x02 \x01(\tB\b\xfaB\x05r\x03\x18\x80\x01R\asubject\x12)\n" +
+	"\venvironment\x18\x03 \x01(\tB\a\xfaB\x04r\x02\x18\x1fR\venvironment\x12\x1b\n" +
+	"\x04pool\x18\x04 \x01(\tB\a\xfaB\x04r\x02\x18?R\x04pool\x12$\n" +
+	"\x05verbs\x18\x05 \x03(\tB\x0e\xfaB\v\x92\x01\b\x10 \"\x04r\x02\x18 R\x05verbs\x129\n" +
+	"\n" +
+	"start_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12!\n" +
+	"\foldest_first\x18\b \x01(\bR\voldestFirst\x12%\n" +
+	"\tpage_size\x18\t \x01(\rB\b\xfaB\x05*\x03\x18\xc8\x01R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\n" +
+	" \x01(\tB\b\xfaB\x05r\x03\x18\x80\x04R\tpageToken:\x1c\xb2\xe1\x1c\x18\n" +
+	"\x16\x12\x14haproxyaccess/events\"r\n" +
+	"\x12ListEventsResponse\x124\n" +
+	"\x06events\x18\x01 \x03(\v2\x1c.haproxyaccess.v1.GrantEventR\x06events\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"0\n" +
+	"\x10GetPolicyRequest:\x1c\xb2\xe1\x1c\x18\n" +
+	"\x16\x12\x14haproxyaccess/policy\"\x82\x02\n" +
+	"\x11GetPolicyResponse\x12\x16\n" +
+	"\x06policy\x18\x01 \x01(\tR\x06policy\x12\x1f\n" +
+	"\vpolicy_hash\x18\x02 \x01(\tR\n" +
+	"policyHash\x12\x14\n" +
+	"\x05files\x18\x03 \x03(\tR\x05files\x127\n" +
+	"\tload_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bloadTime\x12\x14\n" +
+	"\x05rules\x18\x05 \x01(\rR\x05rules\x12\x14\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\x129\n" +
+	"\n" +
+	"error_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\terrorTime\"`\n" +
 	"\x0fGetGrantRequest\x12$\n" +
 	"\bgrant_id\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18@R\agrantId:'\xb2\xe1\x1c#\n" +
 	"!\x12\x1fhaproxyaccess/grants/{grant_id}\"A\n" +
 	"\x10GetGrantResponse\x12-\n" +
-	"\x05grant\x18\x01 \x01(\v2\x17.haproxyaccess.v1.GrantR\x05grant\"\xe7\x02\n" +
+	"\x05grant\x18\x01 \x01(\v2\x17.haproxyaccess.v1.GrantR\x05grant\"\x95\x03\n" +
 	"\x11ListGrantsRequest\x12)\n" +
 	"\venvironment\x18\x01 \x01(\tB\a\xfaB\x04r\x02\x18\x1fR\venvironment\x12\x1b\n" +
 	"\x04pool\x18\x02 \x01(\tB\a\xfaB\x04r\x02\x18?R\x04pool\x12\"\n" +
 	"\asubject\x18\x03 \x01(\tB\b\xfaB\x05r\x03\x18\x80\x01R\asubject\x12F\n" +
 	"\x06states\x18\x04 \x03(\x0e2\x1d.haproxyaccess.v1.Grant.StateB\x0f\xfaB\f\x92\x01\t\x10\b\"\x05\x82\x01\x02\x10\x01R\x06states\x120\n" +
-	"\x14awaiting_my_approval\x18\x05 \x01(\bR\x12awaitingMyApproval\x12%\n" +
+	"\x14awaiting_my_approval\x18\x05 \x01(\bR\x12awaitingMyApproval\x12,\n" +
+	"\x12awaiting_my_review\x18\b \x01(\bR\x10awaitingMyReview\x12%\n" +
 	"\tpage_size\x18\x06 \x01(\rB\b\xfaB\x05*\x03\x18\xc8\x01R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\a \x01(\tB\b\xfaB\x05r\x03\x18\x80\x04R\tpageToken:\x1c\xb2\xe1\x1c\x18\n" +
@@ -2673,7 +5288,7 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x04 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1c\xb2\xe1\x1c\x18\n" +
 	"\x16\x12\x14{environment}/{pool}\"R\n" +
 	"\x18RemovePoolServerResponse\x126\n" +
-	"\aservers\x18\x01 \x03(\v2\x1c.haproxyaccess.v1.PoolServerR\aservers\"\xc9\x04\n" +
+	"\aservers\x18\x01 \x03(\v2\x1c.haproxyaccess.v1.PoolServerR\aservers\"\x93\t\n" +
 	"\n" +
 	"GrantEvent\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
@@ -2695,8 +5310,27 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\x06policy\x18\x0f \x01(\tR\x06policy\x12\x1f\n" +
 	"\vpolicy_hash\x18\x10 \x01(\tR\n" +
 	"policyHash\x12 \n" +
-	"\vexplanation\x18\x11 \x01(\tR\vexplanation:\x1c\xb2\xe1\x1c\x18\n" +
-	"\x16\x12\x14{environment}/{pool}2\xe3\x0e\n" +
+	"\vexplanation\x18\x11 \x01(\tR\vexplanation\x12\x12\n" +
+	"\x04rule\x18\x12 \x01(\tR\x04rule\x12\x14\n" +
+	"\x05owner\x18\x13 \x01(\tR\x05owner\x12\x16\n" +
+	"\x06groups\x18\x14 \x03(\tR\x06groups\x12#\n" +
+	"\rgroups_source\x18\x15 \x01(\tR\fgroupsSource\x12;\n" +
+	"\vgroups_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"groupsTime\x12@\n" +
+	"\x06inputs\x18\x17 \x03(\v2(.haproxyaccess.v1.GrantEvent.InputsEntryR\x06inputs\x12\x1f\n" +
+	"\vbreak_glass\x18\x18 \x01(\bR\n" +
+	"breakGlass\x12\x16\n" +
+	"\x06notify\x18\x19 \x03(\tR\x06notify\x125\n" +
+	"\bduration\x18\x1a \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x16\n" +
+	"\x06reason\x18\x1b \x01(\tR\x06reason\x128\n" +
+	"\tapprovals\x18\x1c \x03(\v2\x1a.haproxyaccess.v1.ApprovalR\tapprovals\x12*\n" +
+	"\x04lock\x18\x1d \x01(\v2\x16.haproxyaccess.v1.LockR\x04lock\x129\n" +
+	"\n" +
+	"start_time\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x1a9\n" +
+	"\vInputsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x1c\xb2\xe1\x1c\x18\n" +
+	"\x16\x12\x14{environment}/{pool}2\xfd\x19\n" +
 	"\tAccessAPI\x12\x82\x01\n" +
 	"\tListPools\x12\".haproxyaccess.v1.ListPoolsRequest\x1a#.haproxyaccess.v1.ListPoolsResponse\",\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/haproxyaccess/listPools\x12\x92\x01\n" +
 	"\rPreviewAccess\x12&.haproxyaccess.v1.PreviewAccessRequest\x1a'.haproxyaccess.v1.PreviewAccessResponse\"0\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/haproxyaccess/previewAccess\x12\x92\x01\n" +
@@ -2707,7 +5341,19 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\fRevokeAccess\x12%.haproxyaccess.v1.RevokeAccessRequest\x1a&.haproxyaccess.v1.RevokeAccessResponse\"/\xaa\xe1\x1c\x02\b\x04\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/haproxyaccess/revokeAccess\x12~\n" +
 	"\bGetGrant\x12!.haproxyaccess.v1.GetGrantRequest\x1a\".haproxyaccess.v1.GetGrantResponse\"+\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/haproxyaccess/getGrant\x12\x86\x01\n" +
 	"\n" +
-	"ListGrants\x12#.haproxyaccess.v1.ListGrantsRequest\x1a$.haproxyaccess.v1.ListGrantsResponse\"-\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/haproxyaccess/listGrants\x12\x86\x01\n" +
+	"ListGrants\x12#.haproxyaccess.v1.ListGrantsRequest\x1a$.haproxyaccess.v1.ListGrantsResponse\"-\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/haproxyaccess/listGrants\x12\x8e\x01\n" +
+	"\fExtendAccess\x12%.haproxyaccess.v1.ExtendAccessRequest\x1a&.haproxyaccess.v1.ExtendAccessResponse\"/\xaa\xe1\x1c\x02\b\x03\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/haproxyaccess/extendAccess\x12\x9a\x01\n" +
+	"\x0fCancelExtension\x12(.haproxyaccess.v1.CancelExtensionRequest\x1a).haproxyaccess.v1.CancelExtensionResponse\"2\xaa\xe1\x1c\x02\b\x03\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/haproxyaccess/cancelExtension\x12\x9e\x01\n" +
+	"\x10WithdrawApproval\x12).haproxyaccess.v1.WithdrawApprovalRequest\x1a*.haproxyaccess.v1.WithdrawApprovalResponse\"3\xaa\xe1\x1c\x02\b\x03\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/haproxyaccess/withdrawApproval\x12\x8e\x01\n" +
+	"\fReviewAccess\x12%.haproxyaccess.v1.ReviewAccessRequest\x1a&.haproxyaccess.v1.ReviewAccessResponse\"/\xaa\xe1\x1c\x02\b\x03\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/haproxyaccess/reviewAccess\x12\x8e\x01\n" +
+	"\fRevokeGrants\x12%.haproxyaccess.v1.RevokeGrantsRequest\x1a&.haproxyaccess.v1.RevokeGrantsResponse\"/\xaa\xe1\x1c\x02\b\x04\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/haproxyaccess/revokeGrants\x12\x86\x01\n" +
+	"\n" +
+	"CreateLock\x12#.haproxyaccess.v1.CreateLockRequest\x1a$.haproxyaccess.v1.CreateLockResponse\"-\xaa\xe1\x1c\x02\b\x01\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/haproxyaccess/createLock\x12\x8a\x01\n" +
+	"\vReleaseLock\x12$.haproxyaccess.v1.ReleaseLockRequest\x1a%.haproxyaccess.v1.ReleaseLockResponse\".\xaa\xe1\x1c\x02\b\x04\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/haproxyaccess/releaseLock\x12\x82\x01\n" +
+	"\tListLocks\x12\".haproxyaccess.v1.ListLocksRequest\x1a#.haproxyaccess.v1.ListLocksResponse\",\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/haproxyaccess/listLocks\x12\x86\x01\n" +
+	"\n" +
+	"ListEvents\x12#.haproxyaccess.v1.ListEventsRequest\x1a$.haproxyaccess.v1.ListEventsResponse\"-\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/haproxyaccess/listEvents\x12\x82\x01\n" +
+	"\tGetPolicy\x12\".haproxyaccess.v1.GetPolicyRequest\x1a#.haproxyaccess.v1.GetPolicyResponse\",\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/haproxyaccess/getPolicy\x12\x86\x01\n" +
 	"\n" +
 	"IssueToken\x12#.haproxyaccess.v1.IssueTokenRequest\x1a$.haproxyaccess.v1.IssueTokenResponse\"-\xaa\xe1\x1c\x02\b\x01\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/haproxyaccess/issueToken\x12\x92\x01\n" +
 	"\rGetNodeStatus\x12&.haproxyaccess.v1.GetNodeStatusRequest\x1a'.haproxyaccess.v1.GetNodeStatusResponse\"0\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/haproxyaccess/getNodeStatus\x12\x9a\x01\n" +
@@ -2728,117 +5374,225 @@ func file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP() []byte {
 }
 
 var file_api_haproxyaccess_v1_haproxyaccess_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
 var file_api_haproxyaccess_v1_haproxyaccess_proto_goTypes = []any{
-	(Grant_State)(0),                 // 0: haproxyaccess.v1.Grant.State
-	(*Grant)(nil),                    // 1: haproxyaccess.v1.Grant
-	(*Approval)(nil),                 // 2: haproxyaccess.v1.Approval
-	(*Enforcement)(nil),              // 3: haproxyaccess.v1.Enforcement
-	(*Pool)(nil),                     // 4: haproxyaccess.v1.Pool
-	(*ListPoolsRequest)(nil),         // 5: haproxyaccess.v1.ListPoolsRequest
-	(*ListPoolsResponse)(nil),        // 6: haproxyaccess.v1.ListPoolsResponse
-	(*PreviewAccessRequest)(nil),     // 7: haproxyaccess.v1.PreviewAccessRequest
-	(*PreviewAccessResponse)(nil),    // 8: haproxyaccess.v1.PreviewAccessResponse
-	(*RequestAccessRequest)(nil),     // 9: haproxyaccess.v1.RequestAccessRequest
-	(*RequestAccessResponse)(nil),    // 10: haproxyaccess.v1.RequestAccessResponse
-	(*ApproveAccessRequest)(nil),     // 11: haproxyaccess.v1.ApproveAccessRequest
-	(*ApproveAccessResponse)(nil),    // 12: haproxyaccess.v1.ApproveAccessResponse
-	(*DenyAccessRequest)(nil),        // 13: haproxyaccess.v1.DenyAccessRequest
-	(*DenyAccessResponse)(nil),       // 14: haproxyaccess.v1.DenyAccessResponse
-	(*RevokeAccessRequest)(nil),      // 15: haproxyaccess.v1.RevokeAccessRequest
-	(*RevokeAccessResponse)(nil),     // 16: haproxyaccess.v1.RevokeAccessResponse
-	(*GetGrantRequest)(nil),          // 17: haproxyaccess.v1.GetGrantRequest
-	(*GetGrantResponse)(nil),         // 18: haproxyaccess.v1.GetGrantResponse
-	(*ListGrantsRequest)(nil),        // 19: haproxyaccess.v1.ListGrantsRequest
-	(*ListGrantsResponse)(nil),       // 20: haproxyaccess.v1.ListGrantsResponse
-	(*IssueTokenRequest)(nil),        // 21: haproxyaccess.v1.IssueTokenRequest
-	(*IssueTokenResponse)(nil),       // 22: haproxyaccess.v1.IssueTokenResponse
-	(*GetNodeStatusRequest)(nil),     // 23: haproxyaccess.v1.GetNodeStatusRequest
-	(*GetNodeStatusResponse)(nil),    // 24: haproxyaccess.v1.GetNodeStatusResponse
-	(*NodeStatus)(nil),               // 25: haproxyaccess.v1.NodeStatus
-	(*ListPoolServersRequest)(nil),   // 26: haproxyaccess.v1.ListPoolServersRequest
-	(*ListPoolServersResponse)(nil),  // 27: haproxyaccess.v1.ListPoolServersResponse
-	(*PoolServer)(nil),               // 28: haproxyaccess.v1.PoolServer
-	(*AddPoolServerRequest)(nil),     // 29: haproxyaccess.v1.AddPoolServerRequest
-	(*AddPoolServerResponse)(nil),    // 30: haproxyaccess.v1.AddPoolServerResponse
-	(*RemovePoolServerRequest)(nil),  // 31: haproxyaccess.v1.RemovePoolServerRequest
-	(*RemovePoolServerResponse)(nil), // 32: haproxyaccess.v1.RemovePoolServerResponse
-	(*GrantEvent)(nil),               // 33: haproxyaccess.v1.GrantEvent
-	(*NodeStatus_Lease)(nil),         // 34: haproxyaccess.v1.NodeStatus.Lease
-	(*durationpb.Duration)(nil),      // 35: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
+	(Grant_State)(0),                      // 0: haproxyaccess.v1.Grant.State
+	(*Grant)(nil),                         // 1: haproxyaccess.v1.Grant
+	(*Approval)(nil),                      // 2: haproxyaccess.v1.Approval
+	(*ApprovalStep)(nil),                  // 3: haproxyaccess.v1.ApprovalStep
+	(*Review)(nil),                        // 4: haproxyaccess.v1.Review
+	(*Extension)(nil),                     // 5: haproxyaccess.v1.Extension
+	(*Input)(nil),                         // 6: haproxyaccess.v1.Input
+	(*Enforcement)(nil),                   // 7: haproxyaccess.v1.Enforcement
+	(*Pool)(nil),                          // 8: haproxyaccess.v1.Pool
+	(*ListPoolsRequest)(nil),              // 9: haproxyaccess.v1.ListPoolsRequest
+	(*ListPoolsResponse)(nil),             // 10: haproxyaccess.v1.ListPoolsResponse
+	(*PreviewAccessRequest)(nil),          // 11: haproxyaccess.v1.PreviewAccessRequest
+	(*PreviewAccessResponse)(nil),         // 12: haproxyaccess.v1.PreviewAccessResponse
+	(*RequestAccessRequest)(nil),          // 13: haproxyaccess.v1.RequestAccessRequest
+	(*RequestAccessResponse)(nil),         // 14: haproxyaccess.v1.RequestAccessResponse
+	(*ApproveAccessRequest)(nil),          // 15: haproxyaccess.v1.ApproveAccessRequest
+	(*ApproveAccessResponse)(nil),         // 16: haproxyaccess.v1.ApproveAccessResponse
+	(*DenyAccessRequest)(nil),             // 17: haproxyaccess.v1.DenyAccessRequest
+	(*DenyAccessResponse)(nil),            // 18: haproxyaccess.v1.DenyAccessResponse
+	(*RevokeAccessRequest)(nil),           // 19: haproxyaccess.v1.RevokeAccessRequest
+	(*RevokeAccessResponse)(nil),          // 20: haproxyaccess.v1.RevokeAccessResponse
+	(*ExtendAccessRequest)(nil),           // 21: haproxyaccess.v1.ExtendAccessRequest
+	(*ExtendAccessResponse)(nil),          // 22: haproxyaccess.v1.ExtendAccessResponse
+	(*CancelExtensionRequest)(nil),        // 23: haproxyaccess.v1.CancelExtensionRequest
+	(*CancelExtensionResponse)(nil),       // 24: haproxyaccess.v1.CancelExtensionResponse
+	(*WithdrawApprovalRequest)(nil),       // 25: haproxyaccess.v1.WithdrawApprovalRequest
+	(*WithdrawApprovalResponse)(nil),      // 26: haproxyaccess.v1.WithdrawApprovalResponse
+	(*ReviewAccessRequest)(nil),           // 27: haproxyaccess.v1.ReviewAccessRequest
+	(*ReviewAccessResponse)(nil),          // 28: haproxyaccess.v1.ReviewAccessResponse
+	(*RevokeGrantsRequest)(nil),           // 29: haproxyaccess.v1.RevokeGrantsRequest
+	(*RevokeGrantsResponse)(nil),          // 30: haproxyaccess.v1.RevokeGrantsResponse
+	(*OpenGrants)(nil),                    // 31: haproxyaccess.v1.OpenGrants
+	(*Lock)(nil),                          // 32: haproxyaccess.v1.Lock
+	(*CreateLockRequest)(nil),             // 33: haproxyaccess.v1.CreateLockRequest
+	(*CreateLockResponse)(nil),            // 34: haproxyaccess.v1.CreateLockResponse
+	(*ReleaseLockRequest)(nil),            // 35: haproxyaccess.v1.ReleaseLockRequest
+	(*ReleaseLockResponse)(nil),           // 36: haproxyaccess.v1.ReleaseLockResponse
+	(*ListLocksRequest)(nil),              // 37: haproxyaccess.v1.ListLocksRequest
+	(*ListLocksResponse)(nil),             // 38: haproxyaccess.v1.ListLocksResponse
+	(*ListEventsRequest)(nil),             // 39: haproxyaccess.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),            // 40: haproxyaccess.v1.ListEventsResponse
+	(*GetPolicyRequest)(nil),              // 41: haproxyaccess.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),             // 42: haproxyaccess.v1.GetPolicyResponse
+	(*GetGrantRequest)(nil),               // 43: haproxyaccess.v1.GetGrantRequest
+	(*GetGrantResponse)(nil),              // 44: haproxyaccess.v1.GetGrantResponse
+	(*ListGrantsRequest)(nil),             // 45: haproxyaccess.v1.ListGrantsRequest
+	(*ListGrantsResponse)(nil),            // 46: haproxyaccess.v1.ListGrantsResponse
+	(*IssueTokenRequest)(nil),             // 47: haproxyaccess.v1.IssueTokenRequest
+	(*IssueTokenResponse)(nil),            // 48: haproxyaccess.v1.IssueTokenResponse
+	(*GetNodeStatusRequest)(nil),          // 49: haproxyaccess.v1.GetNodeStatusRequest
+	(*GetNodeStatusResponse)(nil),         // 50: haproxyaccess.v1.GetNodeStatusResponse
+	(*NodeStatus)(nil),                    // 51: haproxyaccess.v1.NodeStatus
+	(*ListPoolServersRequest)(nil),        // 52: haproxyaccess.v1.ListPoolServersRequest
+	(*ListPoolServersResponse)(nil),       // 53: haproxyaccess.v1.ListPoolServersResponse
+	(*PoolServer)(nil),                    // 54: haproxyaccess.v1.PoolServer
+	(*AddPoolServerRequest)(nil),          // 55: haproxyaccess.v1.AddPoolServerRequest
+	(*AddPoolServerResponse)(nil),         // 56: haproxyaccess.v1.AddPoolServerResponse
+	(*RemovePoolServerRequest)(nil),       // 57: haproxyaccess.v1.RemovePoolServerRequest
+	(*RemovePoolServerResponse)(nil),      // 58: haproxyaccess.v1.RemovePoolServerResponse
+	(*GrantEvent)(nil),                    // 59: haproxyaccess.v1.GrantEvent
+	nil,                                   // 60: haproxyaccess.v1.Grant.InputsEntry
+	(*ApprovalStep_Quorum)(nil),           // 61: haproxyaccess.v1.ApprovalStep.Quorum
+	nil,                                   // 62: haproxyaccess.v1.Extension.InputsEntry
+	nil,                                   // 63: haproxyaccess.v1.PreviewAccessRequest.InputsEntry
+	(*PreviewAccessResponse_Finding)(nil), // 64: haproxyaccess.v1.PreviewAccessResponse.Finding
+	nil,                                   // 65: haproxyaccess.v1.RequestAccessRequest.InputsEntry
+	nil,                                   // 66: haproxyaccess.v1.ExtendAccessRequest.InputsEntry
+	(*NodeStatus_Lease)(nil),              // 67: haproxyaccess.v1.NodeStatus.Lease
+	nil,                                   // 68: haproxyaccess.v1.GrantEvent.InputsEntry
+	(*durationpb.Duration)(nil),           // 69: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),         // 70: google.protobuf.Timestamp
 }
 var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
-	0,  // 0: haproxyaccess.v1.Grant.state:type_name -> haproxyaccess.v1.Grant.State
-	35, // 1: haproxyaccess.v1.Grant.duration:type_name -> google.protobuf.Duration
-	36, // 2: haproxyaccess.v1.Grant.request_time:type_name -> google.protobuf.Timestamp
-	36, // 3: haproxyaccess.v1.Grant.active_time:type_name -> google.protobuf.Timestamp
-	36, // 4: haproxyaccess.v1.Grant.expire_time:type_name -> google.protobuf.Timestamp
-	36, // 5: haproxyaccess.v1.Grant.end_time:type_name -> google.protobuf.Timestamp
-	36, // 6: haproxyaccess.v1.Grant.lapse_time:type_name -> google.protobuf.Timestamp
-	3,  // 7: haproxyaccess.v1.Grant.enforcement:type_name -> haproxyaccess.v1.Enforcement
-	2,  // 8: haproxyaccess.v1.Grant.approvals:type_name -> haproxyaccess.v1.Approval
-	36, // 9: haproxyaccess.v1.Approval.time:type_name -> google.protobuf.Timestamp
-	36, // 10: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
-	35, // 11: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
-	35, // 12: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
-	4,  // 13: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
-	35, // 14: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
-	35, // 15: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
-	35, // 16: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
-	1,  // 17: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,  // 18: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,  // 19: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,  // 20: haproxyaccess.v1.RevokeAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,  // 21: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
-	0,  // 22: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
-	1,  // 23: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	36, // 24: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
-	25, // 25: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
-	36, // 26: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
-	36, // 27: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	34, // 28: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
-	35, // 29: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
-	36, // 30: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
-	28, // 31: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	28, // 32: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	28, // 33: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	0,  // 34: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
-	0,  // 35: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
-	36, // 36: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
-	36, // 37: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
-	36, // 38: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
-	5,  // 39: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
-	7,  // 40: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
-	9,  // 41: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
-	11, // 42: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
-	13, // 43: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
-	15, // 44: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
-	17, // 45: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
-	19, // 46: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
-	21, // 47: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
-	23, // 48: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
-	26, // 49: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
-	29, // 50: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
-	31, // 51: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
-	6,  // 52: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
-	8,  // 53: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
-	10, // 54: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
-	12, // 55: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
-	14, // 56: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
-	16, // 57: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
-	18, // 58: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
-	20, // 59: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
-	22, // 60: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
-	24, // 61: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
-	27, // 62: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
-	30, // 63: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
-	32, // 64: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
-	52, // [52:65] is the sub-list for method output_type
-	39, // [39:52] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	0,   // 0: haproxyaccess.v1.Grant.state:type_name -> haproxyaccess.v1.Grant.State
+	69,  // 1: haproxyaccess.v1.Grant.duration:type_name -> google.protobuf.Duration
+	70,  // 2: haproxyaccess.v1.Grant.request_time:type_name -> google.protobuf.Timestamp
+	70,  // 3: haproxyaccess.v1.Grant.active_time:type_name -> google.protobuf.Timestamp
+	70,  // 4: haproxyaccess.v1.Grant.expire_time:type_name -> google.protobuf.Timestamp
+	70,  // 5: haproxyaccess.v1.Grant.end_time:type_name -> google.protobuf.Timestamp
+	70,  // 6: haproxyaccess.v1.Grant.lapse_time:type_name -> google.protobuf.Timestamp
+	7,   // 7: haproxyaccess.v1.Grant.enforcement:type_name -> haproxyaccess.v1.Enforcement
+	2,   // 8: haproxyaccess.v1.Grant.approvals:type_name -> haproxyaccess.v1.Approval
+	70,  // 9: haproxyaccess.v1.Grant.start_time:type_name -> google.protobuf.Timestamp
+	60,  // 10: haproxyaccess.v1.Grant.inputs:type_name -> haproxyaccess.v1.Grant.InputsEntry
+	3,   // 11: haproxyaccess.v1.Grant.steps:type_name -> haproxyaccess.v1.ApprovalStep
+	4,   // 12: haproxyaccess.v1.Grant.review:type_name -> haproxyaccess.v1.Review
+	5,   // 13: haproxyaccess.v1.Grant.extension:type_name -> haproxyaccess.v1.Extension
+	70,  // 14: haproxyaccess.v1.Grant.groups_time:type_name -> google.protobuf.Timestamp
+	70,  // 15: haproxyaccess.v1.Approval.time:type_name -> google.protobuf.Timestamp
+	61,  // 16: haproxyaccess.v1.ApprovalStep.any_of:type_name -> haproxyaccess.v1.ApprovalStep.Quorum
+	70,  // 17: haproxyaccess.v1.Review.due_time:type_name -> google.protobuf.Timestamp
+	70,  // 18: haproxyaccess.v1.Review.time:type_name -> google.protobuf.Timestamp
+	69,  // 19: haproxyaccess.v1.Extension.duration:type_name -> google.protobuf.Duration
+	62,  // 20: haproxyaccess.v1.Extension.inputs:type_name -> haproxyaccess.v1.Extension.InputsEntry
+	2,   // 21: haproxyaccess.v1.Extension.approvals:type_name -> haproxyaccess.v1.Approval
+	70,  // 22: haproxyaccess.v1.Extension.request_time:type_name -> google.protobuf.Timestamp
+	70,  // 23: haproxyaccess.v1.Extension.lapse_time:type_name -> google.protobuf.Timestamp
+	70,  // 24: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
+	69,  // 25: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
+	69,  // 26: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
+	6,   // 27: haproxyaccess.v1.Pool.inputs:type_name -> haproxyaccess.v1.Input
+	32,  // 28: haproxyaccess.v1.Pool.lock:type_name -> haproxyaccess.v1.Lock
+	8,   // 29: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
+	69,  // 30: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
+	70,  // 31: haproxyaccess.v1.PreviewAccessRequest.start_time:type_name -> google.protobuf.Timestamp
+	63,  // 32: haproxyaccess.v1.PreviewAccessRequest.inputs:type_name -> haproxyaccess.v1.PreviewAccessRequest.InputsEntry
+	69,  // 33: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
+	69,  // 34: haproxyaccess.v1.PreviewAccessResponse.default_duration:type_name -> google.protobuf.Duration
+	3,   // 35: haproxyaccess.v1.PreviewAccessResponse.steps:type_name -> haproxyaccess.v1.ApprovalStep
+	69,  // 36: haproxyaccess.v1.PreviewAccessResponse.pending_for:type_name -> google.protobuf.Duration
+	6,   // 37: haproxyaccess.v1.PreviewAccessResponse.inputs:type_name -> haproxyaccess.v1.Input
+	64,  // 38: haproxyaccess.v1.PreviewAccessResponse.findings:type_name -> haproxyaccess.v1.PreviewAccessResponse.Finding
+	32,  // 39: haproxyaccess.v1.PreviewAccessResponse.lock:type_name -> haproxyaccess.v1.Lock
+	69,  // 40: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
+	70,  // 41: haproxyaccess.v1.RequestAccessRequest.start_time:type_name -> google.protobuf.Timestamp
+	65,  // 42: haproxyaccess.v1.RequestAccessRequest.inputs:type_name -> haproxyaccess.v1.RequestAccessRequest.InputsEntry
+	1,   // 43: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 44: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 45: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 46: haproxyaccess.v1.RevokeAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	69,  // 47: haproxyaccess.v1.ExtendAccessRequest.duration:type_name -> google.protobuf.Duration
+	66,  // 48: haproxyaccess.v1.ExtendAccessRequest.inputs:type_name -> haproxyaccess.v1.ExtendAccessRequest.InputsEntry
+	1,   // 49: haproxyaccess.v1.ExtendAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 50: haproxyaccess.v1.CancelExtensionResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 51: haproxyaccess.v1.WithdrawApprovalResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 52: haproxyaccess.v1.ReviewAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	0,   // 53: haproxyaccess.v1.RevokeGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
+	31,  // 54: haproxyaccess.v1.RevokeGrantsResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	1,   // 55: haproxyaccess.v1.RevokeGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
+	70,  // 56: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
+	70,  // 57: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
+	70,  // 58: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
+	70,  // 59: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
+	32,  // 60: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
+	31,  // 61: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	32,  // 62: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
+	32,  // 63: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
+	70,  // 64: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	70,  // 65: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
+	59,  // 66: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
+	70,  // 67: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
+	70,  // 68: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
+	1,   // 69: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
+	0,   // 70: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
+	1,   // 71: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
+	70,  // 72: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	51,  // 73: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
+	70,  // 74: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
+	70,  // 75: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	67,  // 76: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
+	69,  // 77: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
+	70,  // 78: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
+	54,  // 79: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	54,  // 80: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	54,  // 81: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	0,   // 82: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
+	0,   // 83: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
+	70,  // 84: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
+	70,  // 85: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
+	70,  // 86: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
+	68,  // 87: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
+	69,  // 88: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
+	2,   // 89: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
+	32,  // 90: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
+	70,  // 91: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
+	70,  // 92: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
+	9,   // 93: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
+	11,  // 94: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
+	13,  // 95: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
+	15,  // 96: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
+	17,  // 97: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
+	19,  // 98: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
+	43,  // 99: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
+	45,  // 100: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
+	21,  // 101: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
+	23,  // 102: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
+	25,  // 103: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
+	27,  // 104: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
+	29,  // 105: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
+	33,  // 106: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
+	35,  // 107: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
+	37,  // 108: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
+	39,  // 109: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
+	41,  // 110: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
+	47,  // 111: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
+	49,  // 112: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
+	52,  // 113: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
+	55,  // 114: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
+	57,  // 115: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
+	10,  // 116: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
+	12,  // 117: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
+	14,  // 118: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
+	16,  // 119: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
+	18,  // 120: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
+	20,  // 121: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
+	44,  // 122: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
+	46,  // 123: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
+	22,  // 124: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
+	24,  // 125: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
+	26,  // 126: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
+	28,  // 127: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
+	30,  // 128: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
+	34,  // 129: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
+	36,  // 130: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
+	38,  // 131: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
+	40,  // 132: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
+	42,  // 133: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
+	48,  // 134: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
+	50,  // 135: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
+	53,  // 136: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
+	56,  // 137: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
+	58,  // 138: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
+	116, // [116:139] is the sub-list for method output_type
+	93,  // [93:116] is the sub-list for method input_type
+	93,  // [93:93] is the sub-list for extension type_name
+	93,  // [93:93] is the sub-list for extension extendee
+	0,   // [0:93] is the sub-list for field type_name
 }
 
 func init() { file_api_haproxyaccess_v1_haproxyaccess_proto_init() }
@@ -2852,7 +5606,7 @@ func file_api_haproxyaccess_v1_haproxyaccess_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc), len(file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   34,
+			NumMessages:   68,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -313,6 +313,172 @@ func (m *Grant) validate(all bool) error {
 
 	// no validation rules for Explanation
 
+	// no validation rules for Owner
+
+	if all {
+		switch v := interface{}(m.GetStartTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GrantValidationError{
+					field:  "StartTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GrantValidationError{
+					field:  "StartTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetStartTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GrantValidationError{
+				field:  "StartTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Inputs
+
+	// no validation rules for Rule
+
+	// no validation rules for Policy
+
+	// no validation rules for PolicyHash
+
+	for idx, item := range m.GetSteps() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, GrantValidationError{
+						field:  fmt.Sprintf("Steps[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, GrantValidationError{
+						field:  fmt.Sprintf("Steps[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return GrantValidationError{
+					field:  fmt.Sprintf("Steps[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	// no validation rules for Ordered
+
+	// no validation rules for BreakGlass
+
+	if all {
+		switch v := interface{}(m.GetReview()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GrantValidationError{
+					field:  "Review",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GrantValidationError{
+					field:  "Review",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetReview()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GrantValidationError{
+				field:  "Review",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetExtension()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GrantValidationError{
+					field:  "Extension",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GrantValidationError{
+					field:  "Extension",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetExtension()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GrantValidationError{
+				field:  "Extension",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for GroupsSource
+
+	if all {
+		switch v := interface{}(m.GetGroupsTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GrantValidationError{
+					field:  "GroupsTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GrantValidationError{
+					field:  "GroupsTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetGroupsTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GrantValidationError{
+				field:  "GroupsTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
 	if len(errors) > 0 {
 		return GrantMultiError(errors)
 	}
@@ -521,6 +687,639 @@ var _ interface {
 	Cause() error
 	ErrorName() string
 } = ApprovalValidationError{}
+
+// Validate checks the field values on ApprovalStep with the rules defined in
+// the proto definition for this message. If any rules are violated, the first
+// error encountered is returned, or nil if there are no violations.
+func (m *ApprovalStep) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ApprovalStep with the rules defined
+// in the proto definition for this message. If any rules are violated, the
+// result is a list of violation errors wrapped in ApprovalStepMultiError, or
+// nil if none found.
+func (m *ApprovalStep) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ApprovalStep) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	for idx, item := range m.GetAnyOf() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, ApprovalStepValidationError{
+						field:  fmt.Sprintf("AnyOf[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, ApprovalStepValidationError{
+						field:  fmt.Sprintf("AnyOf[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return ApprovalStepValidationError{
+					field:  fmt.Sprintf("AnyOf[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	// no validation rules for Wanted
+
+	// no validation rules for MorePeople
+
+	if len(errors) > 0 {
+		return ApprovalStepMultiError(errors)
+	}
+
+	return nil
+}
+
+// ApprovalStepMultiError is an error wrapping multiple validation errors
+// returned by ApprovalStep.ValidateAll() if the designated constraints aren't met.
+type ApprovalStepMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ApprovalStepMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ApprovalStepMultiError) AllErrors() []error { return m }
+
+// ApprovalStepValidationError is the validation error returned by
+// ApprovalStep.Validate if the designated constraints aren't met.
+type ApprovalStepValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ApprovalStepValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ApprovalStepValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ApprovalStepValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ApprovalStepValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ApprovalStepValidationError) ErrorName() string { return "ApprovalStepValidationError" }
+
+// Error satisfies the builtin error interface
+func (e ApprovalStepValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sApprovalStep.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ApprovalStepValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ApprovalStepValidationError{}
+
+// Validate checks the field values on Review with the rules defined in the
+// proto definition for this message. If any rules are violated, the first
+// error encountered is returned, or nil if there are no violations.
+func (m *Review) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on Review with the rules defined in the
+// proto definition for this message. If any rules are violated, the result is
+// a list of violation errors wrapped in ReviewMultiError, or nil if none found.
+func (m *Review) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *Review) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if all {
+		switch v := interface{}(m.GetDueTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, ReviewValidationError{
+					field:  "DueTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, ReviewValidationError{
+					field:  "DueTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetDueTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return ReviewValidationError{
+				field:  "DueTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Subject
+
+	if all {
+		switch v := interface{}(m.GetTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, ReviewValidationError{
+					field:  "Time",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, ReviewValidationError{
+					field:  "Time",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return ReviewValidationError{
+				field:  "Time",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Comment
+
+	if len(errors) > 0 {
+		return ReviewMultiError(errors)
+	}
+
+	return nil
+}
+
+// ReviewMultiError is an error wrapping multiple validation errors returned by
+// Review.ValidateAll() if the designated constraints aren't met.
+type ReviewMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ReviewMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ReviewMultiError) AllErrors() []error { return m }
+
+// ReviewValidationError is the validation error returned by Review.Validate if
+// the designated constraints aren't met.
+type ReviewValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ReviewValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ReviewValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ReviewValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ReviewValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ReviewValidationError) ErrorName() string { return "ReviewValidationError" }
+
+// Error satisfies the builtin error interface
+func (e ReviewValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sReview.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ReviewValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ReviewValidationError{}
+
+// Validate checks the field values on Extension with the rules defined in the
+// proto definition for this message. If any rules are violated, the first
+// error encountered is returned, or nil if there are no violations.
+func (m *Extension) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on Extension with the rules defined in
+// the proto definition for this message. If any rules are violated, the
+// result is a list of violation errors wrapped in ExtensionMultiError, or nil
+// if none found.
+func (m *Extension) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *Extension) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if all {
+		switch v := interface{}(m.GetDuration()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, ExtensionValidationError{
+					field:  "Duration",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, ExtensionValidationError{
+					field:  "Duration",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetDuration()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return ExtensionValidationError{
+				field:  "Duration",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Reason
+
+	// no validation rules for Inputs
+
+	for idx, item := range m.GetApprovals() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, ExtensionValidationError{
+						field:  fmt.Sprintf("Approvals[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, ExtensionValidationError{
+						field:  fmt.Sprintf("Approvals[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return ExtensionValidationError{
+					field:  fmt.Sprintf("Approvals[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	if all {
+		switch v := interface{}(m.GetRequestTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, ExtensionValidationError{
+					field:  "RequestTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, ExtensionValidationError{
+					field:  "RequestTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetRequestTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return ExtensionValidationError{
+				field:  "RequestTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetLapseTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, ExtensionValidationError{
+					field:  "LapseTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, ExtensionValidationError{
+					field:  "LapseTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetLapseTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return ExtensionValidationError{
+				field:  "LapseTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Rule
+
+	// no validation rules for Explanation
+
+	if len(errors) > 0 {
+		return ExtensionMultiError(errors)
+	}
+
+	return nil
+}
+
+// ExtensionMultiError is an error wrapping multiple validation errors returned
+// by Extension.ValidateAll() if the designated constraints aren't met.
+type ExtensionMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ExtensionMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ExtensionMultiError) AllErrors() []error { return m }
+
+// ExtensionValidationError is the validation error returned by
+// Extension.Validate if the designated constraints aren't met.
+type ExtensionValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ExtensionValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ExtensionValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ExtensionValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ExtensionValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ExtensionValidationError) ErrorName() string { return "ExtensionValidationError" }
+
+// Error satisfies the builtin error interface
+func (e ExtensionValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sExtension.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ExtensionValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ExtensionValidationError{}
+
+// Validate checks the field values on Input with the rules defined in the
+// proto definition for this message. If any rules are violated, the first
+// error encountered is returned, or nil if there are no violations.
+func (m *Input) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on Input with the rules defined in the
+// proto definition for this message. If any rules are violated, the result is
+// a list of violation errors wrapped in InputMultiError, or nil if none found.
+func (m *Input) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *Input) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	// no validation rules for Name
+
+	// no validation rules for Title
+
+	// no validation rules for Description
+
+	// no validation rules for Optional
+
+	// no validation rules for Message
+
+	if len(errors) > 0 {
+		return InputMultiError(errors)
+	}
+
+	return nil
+}
+
+// InputMultiError is an error wrapping multiple validation errors returned by
+// Input.ValidateAll() if the designated constraints aren't met.
+type InputMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m InputMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m InputMultiError) AllErrors() []error { return m }
+
+// InputValidationError is the validation error returned by Input.Validate if
+// the designated constraints aren't met.
+type InputValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e InputValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e InputValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e InputValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e InputValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e InputValidationError) ErrorName() string { return "InputValidationError" }
+
+// Error satisfies the builtin error interface
+func (e InputValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sInput.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = InputValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = InputValidationError{}
 
 // Validate checks the field values on Enforcement with the rules defined in
 // the proto definition for this message. If any rules are violated, the first
@@ -741,6 +1540,71 @@ func (m *Pool) validate(all bool) error {
 		if err := v.Validate(); err != nil {
 			return PoolValidationError{
 				field:  "DefaultDuration",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	for idx, item := range m.GetInputs() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, PoolValidationError{
+						field:  fmt.Sprintf("Inputs[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, PoolValidationError{
+						field:  fmt.Sprintf("Inputs[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return PoolValidationError{
+					field:  fmt.Sprintf("Inputs[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	// no validation rules for MayBreakGlass
+
+	if all {
+		switch v := interface{}(m.GetLock()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, PoolValidationError{
+					field:  "Lock",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, PoolValidationError{
+					field:  "Lock",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetLock()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return PoolValidationError{
+				field:  "Lock",
 				reason: "embedded message failed validation",
 				cause:  err,
 			}
@@ -1144,6 +2008,96 @@ func (m *PreviewAccessRequest) validate(all bool) error {
 		}
 	}
 
+	if all {
+		switch v := interface{}(m.GetStartTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, PreviewAccessRequestValidationError{
+					field:  "StartTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, PreviewAccessRequestValidationError{
+					field:  "StartTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetStartTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return PreviewAccessRequestValidationError{
+				field:  "StartTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if utf8.RuneCountInString(m.GetReason()) > 1000 {
+		err := PreviewAccessRequestValidationError{
+			field:  "Reason",
+			reason: "value length must be at most 1000 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(m.GetInputs()) > 20 {
+		err := PreviewAccessRequestValidationError{
+			field:  "Inputs",
+			reason: "value must contain no more than 20 pair(s)",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	{
+		sorted_keys := make([]string, len(m.GetInputs()))
+		i := 0
+		for key := range m.GetInputs() {
+			sorted_keys[i] = key
+			i++
+		}
+		sort.Slice(sorted_keys, func(i, j int) bool { return sorted_keys[i] < sorted_keys[j] })
+		for _, key := range sorted_keys {
+			val := m.GetInputs()[key]
+			_ = val
+
+			if !_PreviewAccessRequest_Inputs_Pattern.MatchString(key) {
+				err := PreviewAccessRequestValidationError{
+					field:  fmt.Sprintf("Inputs[%v]", key),
+					reason: "value does not match regex pattern \"^[a-z][a-z0-9_]{0,31}$\"",
+				}
+				if !all {
+					return err
+				}
+				errors = append(errors, err)
+			}
+
+			if utf8.RuneCountInString(val) > 1000 {
+				err := PreviewAccessRequestValidationError{
+					field:  fmt.Sprintf("Inputs[%v]", key),
+					reason: "value length must be at most 1000 runes",
+				}
+				if !all {
+					return err
+				}
+				errors = append(errors, err)
+			}
+
+		}
+	}
+
+	// no validation rules for BreakGlass
+
 	if len(errors) > 0 {
 		return PreviewAccessRequestMultiError(errors)
 	}
@@ -1224,6 +2178,8 @@ var _ interface {
 	ErrorName() string
 } = PreviewAccessRequestValidationError{}
 
+var _PreviewAccessRequest_Inputs_Pattern = regexp.MustCompile("^[a-z][a-z0-9_]{0,31}$")
+
 // Validate checks the field values on PreviewAccessResponse with the rules
 // defined in the proto definition for this message. If any rules are
 // violated, the first error encountered is returned, or nil if there are no violations.
@@ -1275,6 +2231,205 @@ func (m *PreviewAccessResponse) validate(all bool) error {
 		if err := v.Validate(); err != nil {
 			return PreviewAccessResponseValidationError{
 				field:  "MaxDuration",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetDefaultDuration()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, PreviewAccessResponseValidationError{
+					field:  "DefaultDuration",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, PreviewAccessResponseValidationError{
+					field:  "DefaultDuration",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetDefaultDuration()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return PreviewAccessResponseValidationError{
+				field:  "DefaultDuration",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Rule
+
+	// no validation rules for Policy
+
+	// no validation rules for PolicyHash
+
+	for idx, item := range m.GetSteps() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, PreviewAccessResponseValidationError{
+						field:  fmt.Sprintf("Steps[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, PreviewAccessResponseValidationError{
+						field:  fmt.Sprintf("Steps[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return PreviewAccessResponseValidationError{
+					field:  fmt.Sprintf("Steps[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	// no validation rules for Ordered
+
+	if all {
+		switch v := interface{}(m.GetPendingFor()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, PreviewAccessResponseValidationError{
+					field:  "PendingFor",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, PreviewAccessResponseValidationError{
+					field:  "PendingFor",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetPendingFor()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return PreviewAccessResponseValidationError{
+				field:  "PendingFor",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	for idx, item := range m.GetInputs() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, PreviewAccessResponseValidationError{
+						field:  fmt.Sprintf("Inputs[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, PreviewAccessResponseValidationError{
+						field:  fmt.Sprintf("Inputs[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return PreviewAccessResponseValidationError{
+					field:  fmt.Sprintf("Inputs[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	// no validation rules for MayBreakGlass
+
+	for idx, item := range m.GetFindings() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, PreviewAccessResponseValidationError{
+						field:  fmt.Sprintf("Findings[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, PreviewAccessResponseValidationError{
+						field:  fmt.Sprintf("Findings[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return PreviewAccessResponseValidationError{
+					field:  fmt.Sprintf("Findings[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	if all {
+		switch v := interface{}(m.GetLock()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, PreviewAccessResponseValidationError{
+					field:  "Lock",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, PreviewAccessResponseValidationError{
+					field:  "Lock",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetLock()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return PreviewAccessResponseValidationError{
+				field:  "Lock",
 				reason: "embedded message failed validation",
 				cause:  err,
 			}
@@ -1449,6 +2604,85 @@ func (m *RequestAccessRequest) validate(all bool) error {
 		errors = append(errors, err)
 	}
 
+	if all {
+		switch v := interface{}(m.GetStartTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, RequestAccessRequestValidationError{
+					field:  "StartTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, RequestAccessRequestValidationError{
+					field:  "StartTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetStartTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return RequestAccessRequestValidationError{
+				field:  "StartTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if len(m.GetInputs()) > 20 {
+		err := RequestAccessRequestValidationError{
+			field:  "Inputs",
+			reason: "value must contain no more than 20 pair(s)",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	{
+		sorted_keys := make([]string, len(m.GetInputs()))
+		i := 0
+		for key := range m.GetInputs() {
+			sorted_keys[i] = key
+			i++
+		}
+		sort.Slice(sorted_keys, func(i, j int) bool { return sorted_keys[i] < sorted_keys[j] })
+		for _, key := range sorted_keys {
+			val := m.GetInputs()[key]
+			_ = val
+
+			if !_RequestAccessRequest_Inputs_Pattern.MatchString(key) {
+				err := RequestAccessRequestValidationError{
+					field:  fmt.Sprintf("Inputs[%v]", key),
+					reason: "value does not match regex pattern \"^[a-z][a-z0-9_]{0,31}$\"",
+				}
+				if !all {
+					return err
+				}
+				errors = append(errors, err)
+			}
+
+			if utf8.RuneCountInString(val) > 1000 {
+				err := RequestAccessRequestValidationError{
+					field:  fmt.Sprintf("Inputs[%v]", key),
+					reason: "value length must be at most 1000 runes",
+				}
+				if !all {
+					return err
+				}
+				errors = append(errors, err)
+			}
+
+		}
+	}
+
+	// no validation rules for BreakGlass
+
 	if len(errors) > 0 {
 		return RequestAccessRequestMultiError(errors)
 	}
@@ -1530,6 +2764,8 @@ var _ interface {
 } = RequestAccessRequestValidationError{}
 
 var _RequestAccessRequest_IdempotencyKey_Pattern = regexp.MustCompile("^[A-Za-z0-9._-]+$")
+
+var _RequestAccessRequest_Inputs_Pattern = regexp.MustCompile("^[a-z][a-z0-9_]{0,31}$")
 
 // Validate checks the field values on RequestAccessResponse with the rules
 // defined in the proto definition for this message. If any rules are
@@ -2521,6 +3757,3402 @@ var _ interface {
 	ErrorName() string
 } = RevokeAccessResponseValidationError{}
 
+// Validate checks the field values on ExtendAccessRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *ExtendAccessRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ExtendAccessRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ExtendAccessRequestMultiError, or nil if none found.
+func (m *ExtendAccessRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ExtendAccessRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if l := utf8.RuneCountInString(m.GetGrantId()); l < 1 || l > 64 {
+		err := ExtendAccessRequestValidationError{
+			field:  "GrantId",
+			reason: "value length must be between 1 and 64 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if m.GetDuration() == nil {
+		err := ExtendAccessRequestValidationError{
+			field:  "Duration",
+			reason: "value is required",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetReason()); l < 1 || l > 1000 {
+		err := ExtendAccessRequestValidationError{
+			field:  "Reason",
+			reason: "value length must be between 1 and 1000 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(m.GetInputs()) > 20 {
+		err := ExtendAccessRequestValidationError{
+			field:  "Inputs",
+			reason: "value must contain no more than 20 pair(s)",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	{
+		sorted_keys := make([]string, len(m.GetInputs()))
+		i := 0
+		for key := range m.GetInputs() {
+			sorted_keys[i] = key
+			i++
+		}
+		sort.Slice(sorted_keys, func(i, j int) bool { return sorted_keys[i] < sorted_keys[j] })
+		for _, key := range sorted_keys {
+			val := m.GetInputs()[key]
+			_ = val
+
+			if !_ExtendAccessRequest_Inputs_Pattern.MatchString(key) {
+				err := ExtendAccessRequestValidationError{
+					field:  fmt.Sprintf("Inputs[%v]", key),
+					reason: "value does not match regex pattern \"^[a-z][a-z0-9_]{0,31}$\"",
+				}
+				if !all {
+					return err
+				}
+				errors = append(errors, err)
+			}
+
+			if utf8.RuneCountInString(val) > 1000 {
+				err := ExtendAccessRequestValidationError{
+					field:  fmt.Sprintf("Inputs[%v]", key),
+					reason: "value length must be at most 1000 runes",
+				}
+				if !all {
+					return err
+				}
+				errors = append(errors, err)
+			}
+
+		}
+	}
+
+	if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
+		err := ExtendAccessRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value length must be between 8 and 128 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !_ExtendAccessRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
+		err := ExtendAccessRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return ExtendAccessRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// ExtendAccessRequestMultiError is an error wrapping multiple validation
+// errors returned by ExtendAccessRequest.ValidateAll() if the designated
+// constraints aren't met.
+type ExtendAccessRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ExtendAccessRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ExtendAccessRequestMultiError) AllErrors() []error { return m }
+
+// ExtendAccessRequestValidationError is the validation error returned by
+// ExtendAccessRequest.Validate if the designated constraints aren't met.
+type ExtendAccessRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ExtendAccessRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ExtendAccessRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ExtendAccessRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ExtendAccessRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ExtendAccessRequestValidationError) ErrorName() string {
+	return "ExtendAccessRequestValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e ExtendAccessRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sExtendAccessRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ExtendAccessRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ExtendAccessRequestValidationError{}
+
+var _ExtendAccessRequest_Inputs_Pattern = regexp.MustCompile("^[a-z][a-z0-9_]{0,31}$")
+
+var _ExtendAccessRequest_IdempotencyKey_Pattern = regexp.MustCompile("^[A-Za-z0-9._-]+$")
+
+// Validate checks the field values on ExtendAccessResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *ExtendAccessResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ExtendAccessResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ExtendAccessResponseMultiError, or nil if none found.
+func (m *ExtendAccessResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ExtendAccessResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if all {
+		switch v := interface{}(m.GetGrant()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, ExtendAccessResponseValidationError{
+					field:  "Grant",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, ExtendAccessResponseValidationError{
+					field:  "Grant",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetGrant()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return ExtendAccessResponseValidationError{
+				field:  "Grant",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if len(errors) > 0 {
+		return ExtendAccessResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// ExtendAccessResponseMultiError is an error wrapping multiple validation
+// errors returned by ExtendAccessResponse.ValidateAll() if the designated
+// constraints aren't met.
+type ExtendAccessResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ExtendAccessResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ExtendAccessResponseMultiError) AllErrors() []error { return m }
+
+// ExtendAccessResponseValidationError is the validation error returned by
+// ExtendAccessResponse.Validate if the designated constraints aren't met.
+type ExtendAccessResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ExtendAccessResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ExtendAccessResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ExtendAccessResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ExtendAccessResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ExtendAccessResponseValidationError) ErrorName() string {
+	return "ExtendAccessResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e ExtendAccessResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sExtendAccessResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ExtendAccessResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ExtendAccessResponseValidationError{}
+
+// Validate checks the field values on CancelExtensionRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *CancelExtensionRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on CancelExtensionRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// CancelExtensionRequestMultiError, or nil if none found.
+func (m *CancelExtensionRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *CancelExtensionRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if l := utf8.RuneCountInString(m.GetGrantId()); l < 1 || l > 64 {
+		err := CancelExtensionRequestValidationError{
+			field:  "GrantId",
+			reason: "value length must be between 1 and 64 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if utf8.RuneCountInString(m.GetReason()) > 1000 {
+		err := CancelExtensionRequestValidationError{
+			field:  "Reason",
+			reason: "value length must be at most 1000 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
+		err := CancelExtensionRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value length must be between 8 and 128 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !_CancelExtensionRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
+		err := CancelExtensionRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return CancelExtensionRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// CancelExtensionRequestMultiError is an error wrapping multiple validation
+// errors returned by CancelExtensionRequest.ValidateAll() if the designated
+// constraints aren't met.
+type CancelExtensionRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m CancelExtensionRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m CancelExtensionRequestMultiError) AllErrors() []error { return m }
+
+// CancelExtensionRequestValidationError is the validation error returned by
+// CancelExtensionRequest.Validate if the designated constraints aren't met.
+type CancelExtensionRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e CancelExtensionRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e CancelExtensionRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e CancelExtensionRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e CancelExtensionRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e CancelExtensionRequestValidationError) ErrorName() string {
+	return "CancelExtensionRequestValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e CancelExtensionRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sCancelExtensionRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = CancelExtensionRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = CancelExtensionRequestValidationError{}
+
+var _CancelExtensionRequest_IdempotencyKey_Pattern = regexp.MustCompile("^[A-Za-z0-9._-]+$")
+
+// Validate checks the field values on CancelExtensionResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *CancelExtensionResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on CancelExtensionResponse with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// CancelExtensionResponseMultiError, or nil if none found.
+func (m *CancelExtensionResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *CancelExtensionResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if all {
+		switch v := interface{}(m.GetGrant()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, CancelExtensionResponseValidationError{
+					field:  "Grant",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, CancelExtensionResponseValidationError{
+					field:  "Grant",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetGrant()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return CancelExtensionResponseValidationError{
+				field:  "Grant",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if len(errors) > 0 {
+		return CancelExtensionResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// CancelExtensionResponseMultiError is an error wrapping multiple validation
+// errors returned by CancelExtensionResponse.ValidateAll() if the designated
+// constraints aren't met.
+type CancelExtensionResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m CancelExtensionResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m CancelExtensionResponseMultiError) AllErrors() []error { return m }
+
+// CancelExtensionResponseValidationError is the validation error returned by
+// CancelExtensionResponse.Validate if the designated constraints aren't met.
+type CancelExtensionResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e CancelExtensionResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e CancelExtensionResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e CancelExtensionResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e CancelExtensionResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e CancelExtensionResponseValidationError) ErrorName() string {
+	return "CancelExtensionResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e CancelExtensionResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sCancelExtensionResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = CancelExtensionResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = CancelExtensionResponseValidationError{}
+
+// Validate checks the field values on WithdrawApprovalRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *WithdrawApprovalRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on WithdrawApprovalRequest with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// WithdrawApprovalRequestMultiError, or nil if none found.
+func (m *WithdrawApprovalRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *WithdrawApprovalRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if l := utf8.RuneCountInString(m.GetGrantId()); l < 1 || l > 64 {
+		err := WithdrawApprovalRequestValidationError{
+			field:  "GrantId",
+			reason: "value length must be between 1 and 64 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if utf8.RuneCountInString(m.GetReason()) > 1000 {
+		err := WithdrawApprovalRequestValidationError{
+			field:  "Reason",
+			reason: "value length must be at most 1000 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
+		err := WithdrawApprovalRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value length must be between 8 and 128 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !_WithdrawApprovalRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
+		err := WithdrawApprovalRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return WithdrawApprovalRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// WithdrawApprovalRequestMultiError is an error wrapping multiple validation
+// errors returned by WithdrawApprovalRequest.ValidateAll() if the designated
+// constraints aren't met.
+type WithdrawApprovalRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m WithdrawApprovalRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m WithdrawApprovalRequestMultiError) AllErrors() []error { return m }
+
+// WithdrawApprovalRequestValidationError is the validation error returned by
+// WithdrawApprovalRequest.Validate if the designated constraints aren't met.
+type WithdrawApprovalRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e WithdrawApprovalRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e WithdrawApprovalRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e WithdrawApprovalRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e WithdrawApprovalRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e WithdrawApprovalRequestValidationError) ErrorName() string {
+	return "WithdrawApprovalRequestValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e WithdrawApprovalRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sWithdrawApprovalRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = WithdrawApprovalRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = WithdrawApprovalRequestValidationError{}
+
+var _WithdrawApprovalRequest_IdempotencyKey_Pattern = regexp.MustCompile("^[A-Za-z0-9._-]+$")
+
+// Validate checks the field values on WithdrawApprovalResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *WithdrawApprovalResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on WithdrawApprovalResponse with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// WithdrawApprovalResponseMultiError, or nil if none found.
+func (m *WithdrawApprovalResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *WithdrawApprovalResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if all {
+		switch v := interface{}(m.GetGrant()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, WithdrawApprovalResponseValidationError{
+					field:  "Grant",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, WithdrawApprovalResponseValidationError{
+					field:  "Grant",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetGrant()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return WithdrawApprovalResponseValidationError{
+				field:  "Grant",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if len(errors) > 0 {
+		return WithdrawApprovalResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// WithdrawApprovalResponseMultiError is an error wrapping multiple validation
+// errors returned by WithdrawApprovalResponse.ValidateAll() if the designated
+// constraints aren't met.
+type WithdrawApprovalResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m WithdrawApprovalResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m WithdrawApprovalResponseMultiError) AllErrors() []error { return m }
+
+// WithdrawApprovalResponseValidationError is the validation error returned by
+// WithdrawApprovalResponse.Validate if the designated constraints aren't met.
+type WithdrawApprovalResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e WithdrawApprovalResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e WithdrawApprovalResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e WithdrawApprovalResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e WithdrawApprovalResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e WithdrawApprovalResponseValidationError) ErrorName() string {
+	return "WithdrawApprovalResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e WithdrawApprovalResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sWithdrawApprovalResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = WithdrawApprovalResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = WithdrawApprovalResponseValidationError{}
+
+// Validate checks the field values on ReviewAccessRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *ReviewAccessRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ReviewAccessRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ReviewAccessRequestMultiError, or nil if none found.
+func (m *ReviewAccessRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ReviewAccessRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if l := utf8.RuneCountInString(m.GetGrantId()); l < 1 || l > 64 {
+		err := ReviewAccessRequestValidationError{
+			field:  "GrantId",
+			reason: "value length must be between 1 and 64 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetEtag()); l < 1 || l > 64 {
+		err := ReviewAccessRequestValidationError{
+			field:  "Etag",
+			reason: "value length must be between 1 and 64 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetComment()); l < 1 || l > 1000 {
+		err := ReviewAccessRequestValidationError{
+			field:  "Comment",
+			reason: "value length must be between 1 and 1000 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
+		err := ReviewAccessRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value length must be between 8 and 128 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !_ReviewAccessRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
+		err := ReviewAccessRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return ReviewAccessRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// ReviewAccessRequestMultiError is an error wrapping multiple validation
+// errors returned by ReviewAccessRequest.ValidateAll() if the designated
+// constraints aren't met.
+type ReviewAccessRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ReviewAccessRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ReviewAccessRequestMultiError) AllErrors() []error { return m }
+
+// ReviewAccessRequestValidationError is the validation error returned by
+// ReviewAccessRequest.Validate if the designated constraints aren't met.
+type ReviewAccessRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ReviewAccessRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ReviewAccessRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ReviewAccessRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ReviewAccessRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ReviewAccessRequestValidationError) ErrorName() string {
+	return "ReviewAccessRequestValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e ReviewAccessRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sReviewAccessRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ReviewAccessRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ReviewAccessRequestValidationError{}
+
+var _ReviewAccessRequest_IdempotencyKey_Pattern = regexp.MustCompile("^[A-Za-z0-9._-]+$")
+
+// Validate checks the field values on ReviewAccessResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *ReviewAccessResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ReviewAccessResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ReviewAccessResponseMultiError, or nil if none found.
+func (m *ReviewAccessResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ReviewAccessResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if all {
+		switch v := interface{}(m.GetGrant()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, ReviewAccessResponseValidationError{
+					field:  "Grant",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, ReviewAccessResponseValidationError{
+					field:  "Grant",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetGrant()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return ReviewAccessResponseValidationError{
+				field:  "Grant",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if len(errors) > 0 {
+		return ReviewAccessResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// ReviewAccessResponseMultiError is an error wrapping multiple validation
+// errors returned by ReviewAccessResponse.ValidateAll() if the designated
+// constraints aren't met.
+type ReviewAccessResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ReviewAccessResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ReviewAccessResponseMultiError) AllErrors() []error { return m }
+
+// ReviewAccessResponseValidationError is the validation error returned by
+// ReviewAccessResponse.Validate if the designated constraints aren't met.
+type ReviewAccessResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ReviewAccessResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ReviewAccessResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ReviewAccessResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ReviewAccessResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ReviewAccessResponseValidationError) ErrorName() string {
+	return "ReviewAccessResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e ReviewAccessResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sReviewAccessResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ReviewAccessResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ReviewAccessResponseValidationError{}
+
+// Validate checks the field values on RevokeGrantsRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *RevokeGrantsRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on RevokeGrantsRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// RevokeGrantsRequestMultiError, or nil if none found.
+func (m *RevokeGrantsRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *RevokeGrantsRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if utf8.RuneCountInString(m.GetEnvironment()) > 31 {
+		err := RevokeGrantsRequestValidationError{
+			field:  "Environment",
+			reason: "value length must be at most 31 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if utf8.RuneCountInString(m.GetPool()) > 63 {
+		err := RevokeGrantsRequestValidationError{
+			field:  "Pool",
+			reason: "value length must be at most 63 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if utf8.RuneCountInString(m.GetSubject()) > 128 {
+		err := RevokeGrantsRequestValidationError{
+			field:  "Subject",
+			reason: "value length must be at most 128 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if utf8.RuneCountInString(m.GetRule()) > 63 {
+		err := RevokeGrantsRequestValidationError{
+			field:  "Rule",
+			reason: "value length must be at most 63 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(m.GetStates()) > 8 {
+		err := RevokeGrantsRequestValidationError{
+			field:  "States",
+			reason: "value must contain no more than 8 item(s)",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	for idx, item := range m.GetStates() {
+		_, _ = idx, item
+
+		if _, ok := Grant_State_name[int32(item)]; !ok {
+			err := RevokeGrantsRequestValidationError{
+				field:  fmt.Sprintf("States[%v]", idx),
+				reason: "value must be one of the defined enum values",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		}
+
+	}
+
+	// no validation rules for Everything
+
+	if l := utf8.RuneCountInString(m.GetReason()); l < 1 || l > 1000 {
+		err := RevokeGrantsRequestValidationError{
+			field:  "Reason",
+			reason: "value length must be between 1 and 1000 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	// no validation rules for DryRun
+
+	if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
+		err := RevokeGrantsRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value length must be between 8 and 128 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !_RevokeGrantsRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
+		err := RevokeGrantsRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return RevokeGrantsRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// RevokeGrantsRequestMultiError is an error wrapping multiple validation
+// errors returned by RevokeGrantsRequest.ValidateAll() if the designated
+// constraints aren't met.
+type RevokeGrantsRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m RevokeGrantsRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m RevokeGrantsRequestMultiError) AllErrors() []error { return m }
+
+// RevokeGrantsRequestValidationError is the validation error returned by
+// RevokeGrantsRequest.Validate if the designated constraints aren't met.
+type RevokeGrantsRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e RevokeGrantsRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e RevokeGrantsRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e RevokeGrantsRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e RevokeGrantsRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e RevokeGrantsRequestValidationError) ErrorName() string {
+	return "RevokeGrantsRequestValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e RevokeGrantsRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sRevokeGrantsRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = RevokeGrantsRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = RevokeGrantsRequestValidationError{}
+
+var _RevokeGrantsRequest_IdempotencyKey_Pattern = regexp.MustCompile("^[A-Za-z0-9._-]+$")
+
+// Validate checks the field values on RevokeGrantsResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *RevokeGrantsResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on RevokeGrantsResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// RevokeGrantsResponseMultiError, or nil if none found.
+func (m *RevokeGrantsResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *RevokeGrantsResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if all {
+		switch v := interface{}(m.GetCovered()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, RevokeGrantsResponseValidationError{
+					field:  "Covered",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, RevokeGrantsResponseValidationError{
+					field:  "Covered",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetCovered()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return RevokeGrantsResponseValidationError{
+				field:  "Covered",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	for idx, item := range m.GetGrants() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, RevokeGrantsResponseValidationError{
+						field:  fmt.Sprintf("Grants[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, RevokeGrantsResponseValidationError{
+						field:  fmt.Sprintf("Grants[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return RevokeGrantsResponseValidationError{
+					field:  fmt.Sprintf("Grants[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	// no validation rules for Failed
+
+	if len(errors) > 0 {
+		return RevokeGrantsResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// RevokeGrantsResponseMultiError is an error wrapping multiple validation
+// errors returned by RevokeGrantsResponse.ValidateAll() if the designated
+// constraints aren't met.
+type RevokeGrantsResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m RevokeGrantsResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m RevokeGrantsResponseMultiError) AllErrors() []error { return m }
+
+// RevokeGrantsResponseValidationError is the validation error returned by
+// RevokeGrantsResponse.Validate if the designated constraints aren't met.
+type RevokeGrantsResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e RevokeGrantsResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e RevokeGrantsResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e RevokeGrantsResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e RevokeGrantsResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e RevokeGrantsResponseValidationError) ErrorName() string {
+	return "RevokeGrantsResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e RevokeGrantsResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sRevokeGrantsResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = RevokeGrantsResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = RevokeGrantsResponseValidationError{}
+
+// Validate checks the field values on OpenGrants with the rules defined in the
+// proto definition for this message. If any rules are violated, the first
+// error encountered is returned, or nil if there are no violations.
+func (m *OpenGrants) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on OpenGrants with the rules defined in
+// the proto definition for this message. If any rules are violated, the
+// result is a list of violation errors wrapped in OpenGrantsMultiError, or
+// nil if none found.
+func (m *OpenGrants) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *OpenGrants) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	// no validation rules for Pending
+
+	// no validation rules for Approved
+
+	// no validation rules for Active
+
+	if len(errors) > 0 {
+		return OpenGrantsMultiError(errors)
+	}
+
+	return nil
+}
+
+// OpenGrantsMultiError is an error wrapping multiple validation errors
+// returned by OpenGrants.ValidateAll() if the designated constraints aren't met.
+type OpenGrantsMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m OpenGrantsMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m OpenGrantsMultiError) AllErrors() []error { return m }
+
+// OpenGrantsValidationError is the validation error returned by
+// OpenGrants.Validate if the designated constraints aren't met.
+type OpenGrantsValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e OpenGrantsValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e OpenGrantsValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e OpenGrantsValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e OpenGrantsValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e OpenGrantsValidationError) ErrorName() string { return "OpenGrantsValidationError" }
+
+// Error satisfies the builtin error interface
+func (e OpenGrantsValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sOpenGrants.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = OpenGrantsValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = OpenGrantsValidationError{}
+
+// Validate checks the field values on Lock with the rules defined in the proto
+// definition for this message. If any rules are violated, the first error
+// encountered is returned, or nil if there are no violations.
+func (m *Lock) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on Lock with the rules defined in the
+// proto definition for this message. If any rules are violated, the result is
+// a list of violation errors wrapped in LockMultiError, or nil if none found.
+func (m *Lock) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *Lock) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	// no validation rules for Id
+
+	// no validation rules for Subject
+
+	// no validation rules for Environment
+
+	// no validation rules for Pool
+
+	// no validation rules for Reason
+
+	// no validation rules for Actor
+
+	if all {
+		switch v := interface{}(m.GetCreateTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, LockValidationError{
+					field:  "CreateTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, LockValidationError{
+					field:  "CreateTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetCreateTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return LockValidationError{
+				field:  "CreateTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetUntilTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, LockValidationError{
+					field:  "UntilTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, LockValidationError{
+					field:  "UntilTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetUntilTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return LockValidationError{
+				field:  "UntilTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for LiftActor
+
+	if all {
+		switch v := interface{}(m.GetLiftTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, LockValidationError{
+					field:  "LiftTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, LockValidationError{
+					field:  "LiftTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetLiftTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return LockValidationError{
+				field:  "LiftTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if len(errors) > 0 {
+		return LockMultiError(errors)
+	}
+
+	return nil
+}
+
+// LockMultiError is an error wrapping multiple validation errors returned by
+// Lock.ValidateAll() if the designated constraints aren't met.
+type LockMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m LockMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m LockMultiError) AllErrors() []error { return m }
+
+// LockValidationError is the validation error returned by Lock.Validate if the
+// designated constraints aren't met.
+type LockValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e LockValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e LockValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e LockValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e LockValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e LockValidationError) ErrorName() string { return "LockValidationError" }
+
+// Error satisfies the builtin error interface
+func (e LockValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sLock.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = LockValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = LockValidationError{}
+
+// Validate checks the field values on CreateLockRequest with the rules defined
+// in the proto definition for this message. If any rules are violated, the
+// first error encountered is returned, or nil if there are no violations.
+func (m *CreateLockRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on CreateLockRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// CreateLockRequestMultiError, or nil if none found.
+func (m *CreateLockRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *CreateLockRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if utf8.RuneCountInString(m.GetSubject()) > 128 {
+		err := CreateLockRequestValidationError{
+			field:  "Subject",
+			reason: "value length must be at most 128 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if utf8.RuneCountInString(m.GetEnvironment()) > 31 {
+		err := CreateLockRequestValidationError{
+			field:  "Environment",
+			reason: "value length must be at most 31 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if utf8.RuneCountInString(m.GetPool()) > 63 {
+		err := CreateLockRequestValidationError{
+			field:  "Pool",
+			reason: "value length must be at most 63 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	// no validation rules for Everything
+
+	if l := utf8.RuneCountInString(m.GetReason()); l < 1 || l > 1000 {
+		err := CreateLockRequestValidationError{
+			field:  "Reason",
+			reason: "value length must be between 1 and 1000 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if m.GetUntilTime() == nil {
+		err := CreateLockRequestValidationError{
+			field:  "UntilTime",
+			reason: "value is required",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	// no validation rules for DryRun
+
+	if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
+		err := CreateLockRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value length must be between 8 and 128 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !_CreateLockRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
+		err := CreateLockRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return CreateLockRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// CreateLockRequestMultiError is an error wrapping multiple validation errors
+// returned by CreateLockRequest.ValidateAll() if the designated constraints
+// aren't met.
+type CreateLockRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m CreateLockRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m CreateLockRequestMultiError) AllErrors() []error { return m }
+
+// CreateLockRequestValidationError is the validation error returned by
+// CreateLockRequest.Validate if the designated constraints aren't met.
+type CreateLockRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e CreateLockRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e CreateLockRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e CreateLockRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e CreateLockRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e CreateLockRequestValidationError) ErrorName() string {
+	return "CreateLockRequestValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e CreateLockRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sCreateLockRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = CreateLockRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = CreateLockRequestValidationError{}
+
+var _CreateLockRequest_IdempotencyKey_Pattern = regexp.MustCompile("^[A-Za-z0-9._-]+$")
+
+// Validate checks the field values on CreateLockResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *CreateLockResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on CreateLockResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// CreateLockResponseMultiError, or nil if none found.
+func (m *CreateLockResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *CreateLockResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if all {
+		switch v := interface{}(m.GetLock()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, CreateLockResponseValidationError{
+					field:  "Lock",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, CreateLockResponseValidationError{
+					field:  "Lock",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetLock()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return CreateLockResponseValidationError{
+				field:  "Lock",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetCovered()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, CreateLockResponseValidationError{
+					field:  "Covered",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, CreateLockResponseValidationError{
+					field:  "Covered",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetCovered()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return CreateLockResponseValidationError{
+				field:  "Covered",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Failed
+
+	if len(errors) > 0 {
+		return CreateLockResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// CreateLockResponseMultiError is an error wrapping multiple validation errors
+// returned by CreateLockResponse.ValidateAll() if the designated constraints
+// aren't met.
+type CreateLockResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m CreateLockResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m CreateLockResponseMultiError) AllErrors() []error { return m }
+
+// CreateLockResponseValidationError is the validation error returned by
+// CreateLockResponse.Validate if the designated constraints aren't met.
+type CreateLockResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e CreateLockResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e CreateLockResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e CreateLockResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e CreateLockResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e CreateLockResponseValidationError) ErrorName() string {
+	return "CreateLockResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e CreateLockResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sCreateLockResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = CreateLockResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = CreateLockResponseValidationError{}
+
+// Validate checks the field values on ReleaseLockRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *ReleaseLockRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ReleaseLockRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ReleaseLockRequestMultiError, or nil if none found.
+func (m *ReleaseLockRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ReleaseLockRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if l := utf8.RuneCountInString(m.GetLockId()); l < 1 || l > 64 {
+		err := ReleaseLockRequestValidationError{
+			field:  "LockId",
+			reason: "value length must be between 1 and 64 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetReason()); l < 1 || l > 1000 {
+		err := ReleaseLockRequestValidationError{
+			field:  "Reason",
+			reason: "value length must be between 1 and 1000 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
+		err := ReleaseLockRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value length must be between 8 and 128 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !_ReleaseLockRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
+		err := ReleaseLockRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return ReleaseLockRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// ReleaseLockRequestMultiError is an error wrapping multiple validation errors
+// returned by ReleaseLockRequest.ValidateAll() if the designated constraints
+// aren't met.
+type ReleaseLockRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ReleaseLockRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ReleaseLockRequestMultiError) AllErrors() []error { return m }
+
+// ReleaseLockRequestValidationError is the validation error returned by
+// ReleaseLockRequest.Validate if the designated constraints aren't met.
+type ReleaseLockRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ReleaseLockRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ReleaseLockRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ReleaseLockRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ReleaseLockRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ReleaseLockRequestValidationError) ErrorName() string {
+	return "ReleaseLockRequestValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e ReleaseLockRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sReleaseLockRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ReleaseLockRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ReleaseLockRequestValidationError{}
+
+var _ReleaseLockRequest_IdempotencyKey_Pattern = regexp.MustCompile("^[A-Za-z0-9._-]+$")
+
+// Validate checks the field values on ReleaseLockResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *ReleaseLockResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ReleaseLockResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ReleaseLockResponseMultiError, or nil if none found.
+func (m *ReleaseLockResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ReleaseLockResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if all {
+		switch v := interface{}(m.GetLock()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, ReleaseLockResponseValidationError{
+					field:  "Lock",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, ReleaseLockResponseValidationError{
+					field:  "Lock",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetLock()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return ReleaseLockResponseValidationError{
+				field:  "Lock",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if len(errors) > 0 {
+		return ReleaseLockResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// ReleaseLockResponseMultiError is an error wrapping multiple validation
+// errors returned by ReleaseLockResponse.ValidateAll() if the designated
+// constraints aren't met.
+type ReleaseLockResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ReleaseLockResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ReleaseLockResponseMultiError) AllErrors() []error { return m }
+
+// ReleaseLockResponseValidationError is the validation error returned by
+// ReleaseLockResponse.Validate if the designated constraints aren't met.
+type ReleaseLockResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ReleaseLockResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ReleaseLockResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ReleaseLockResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ReleaseLockResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ReleaseLockResponseValidationError) ErrorName() string {
+	return "ReleaseLockResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e ReleaseLockResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sReleaseLockResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ReleaseLockResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ReleaseLockResponseValidationError{}
+
+// Validate checks the field values on ListLocksRequest with the rules defined
+// in the proto definition for this message. If any rules are violated, the
+// first error encountered is returned, or nil if there are no violations.
+func (m *ListLocksRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ListLocksRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ListLocksRequestMultiError, or nil if none found.
+func (m *ListLocksRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ListLocksRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	// no validation rules for All
+
+	if len(errors) > 0 {
+		return ListLocksRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// ListLocksRequestMultiError is an error wrapping multiple validation errors
+// returned by ListLocksRequest.ValidateAll() if the designated constraints
+// aren't met.
+type ListLocksRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ListLocksRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ListLocksRequestMultiError) AllErrors() []error { return m }
+
+// ListLocksRequestValidationError is the validation error returned by
+// ListLocksRequest.Validate if the designated constraints aren't met.
+type ListLocksRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ListLocksRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ListLocksRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ListLocksRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ListLocksRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ListLocksRequestValidationError) ErrorName() string { return "ListLocksRequestValidationError" }
+
+// Error satisfies the builtin error interface
+func (e ListLocksRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sListLocksRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ListLocksRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ListLocksRequestValidationError{}
+
+// Validate checks the field values on ListLocksResponse with the rules defined
+// in the proto definition for this message. If any rules are violated, the
+// first error encountered is returned, or nil if there are no violations.
+func (m *ListLocksResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ListLocksResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ListLocksResponseMultiError, or nil if none found.
+func (m *ListLocksResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ListLocksResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	for idx, item := range m.GetLocks() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, ListLocksResponseValidationError{
+						field:  fmt.Sprintf("Locks[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, ListLocksResponseValidationError{
+						field:  fmt.Sprintf("Locks[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return ListLocksResponseValidationError{
+					field:  fmt.Sprintf("Locks[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	if len(errors) > 0 {
+		return ListLocksResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// ListLocksResponseMultiError is an error wrapping multiple validation errors
+// returned by ListLocksResponse.ValidateAll() if the designated constraints
+// aren't met.
+type ListLocksResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ListLocksResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ListLocksResponseMultiError) AllErrors() []error { return m }
+
+// ListLocksResponseValidationError is the validation error returned by
+// ListLocksResponse.Validate if the designated constraints aren't met.
+type ListLocksResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ListLocksResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ListLocksResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ListLocksResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ListLocksResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ListLocksResponseValidationError) ErrorName() string {
+	return "ListLocksResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e ListLocksResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sListLocksResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ListLocksResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ListLocksResponseValidationError{}
+
+// Validate checks the field values on ListEventsRequest with the rules defined
+// in the proto definition for this message. If any rules are violated, the
+// first error encountered is returned, or nil if there are no violations.
+func (m *ListEventsRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ListEventsRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ListEventsRequestMultiError, or nil if none found.
+func (m *ListEventsRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ListEventsRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if utf8.RuneCountInString(m.GetGrantId()) > 64 {
+		err := ListEventsRequestValidationError{
+			field:  "GrantId",
+			reason: "value length must be at most 64 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if utf8.RuneCountInString(m.GetSubject()) > 128 {
+		err := ListEventsRequestValidationError{
+			field:  "Subject",
+			reason: "value length must be at most 128 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if utf8.RuneCountInString(m.GetEnvironment()) > 31 {
+		err := ListEventsRequestValidationError{
+			field:  "Environment",
+			reason: "value length must be at most 31 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if utf8.RuneCountInString(m.GetPool()) > 63 {
+		err := ListEventsRequestValidationError{
+			field:  "Pool",
+			reason: "value length must be at most 63 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(m.GetVerbs()) > 32 {
+		err := ListEventsRequestValidationError{
+			field:  "Verbs",
+			reason: "value must contain no more than 32 item(s)",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	for idx, item := range m.GetVerbs() {
+		_, _ = idx, item
+
+		if utf8.RuneCountInString(item) > 32 {
+			err := ListEventsRequestValidationError{
+				field:  fmt.Sprintf("Verbs[%v]", idx),
+				reason: "value length must be at most 32 runes",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		}
+
+	}
+
+	if all {
+		switch v := interface{}(m.GetStartTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, ListEventsRequestValidationError{
+					field:  "StartTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, ListEventsRequestValidationError{
+					field:  "StartTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetStartTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return ListEventsRequestValidationError{
+				field:  "StartTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetEndTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, ListEventsRequestValidationError{
+					field:  "EndTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, ListEventsRequestValidationError{
+					field:  "EndTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetEndTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return ListEventsRequestValidationError{
+				field:  "EndTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for OldestFirst
+
+	if m.GetPageSize() > 200 {
+		err := ListEventsRequestValidationError{
+			field:  "PageSize",
+			reason: "value must be less than or equal to 200",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if utf8.RuneCountInString(m.GetPageToken()) > 512 {
+		err := ListEventsRequestValidationError{
+			field:  "PageToken",
+			reason: "value length must be at most 512 runes",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return ListEventsRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// ListEventsRequestMultiError is an error wrapping multiple validation errors
+// returned by ListEventsRequest.ValidateAll() if the designated constraints
+// aren't met.
+type ListEventsRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ListEventsRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ListEventsRequestMultiError) AllErrors() []error { return m }
+
+// ListEventsRequestValidationError is the validation error returned by
+// ListEventsRequest.Validate if the designated constraints aren't met.
+type ListEventsRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ListEventsRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ListEventsRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ListEventsRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ListEventsRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ListEventsRequestValidationError) ErrorName() string {
+	return "ListEventsRequestValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e ListEventsRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sListEventsRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ListEventsRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ListEventsRequestValidationError{}
+
+// Validate checks the field values on ListEventsResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *ListEventsResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ListEventsResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ListEventsResponseMultiError, or nil if none found.
+func (m *ListEventsResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ListEventsResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	for idx, item := range m.GetEvents() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, ListEventsResponseValidationError{
+						field:  fmt.Sprintf("Events[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, ListEventsResponseValidationError{
+						field:  fmt.Sprintf("Events[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return ListEventsResponseValidationError{
+					field:  fmt.Sprintf("Events[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	// no validation rules for NextPageToken
+
+	if len(errors) > 0 {
+		return ListEventsResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// ListEventsResponseMultiError is an error wrapping multiple validation errors
+// returned by ListEventsResponse.ValidateAll() if the designated constraints
+// aren't met.
+type ListEventsResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ListEventsResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ListEventsResponseMultiError) AllErrors() []error { return m }
+
+// ListEventsResponseValidationError is the validation error returned by
+// ListEventsResponse.Validate if the designated constraints aren't met.
+type ListEventsResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ListEventsResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ListEventsResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ListEventsResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ListEventsResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ListEventsResponseValidationError) ErrorName() string {
+	return "ListEventsResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e ListEventsResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sListEventsResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ListEventsResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ListEventsResponseValidationError{}
+
+// Validate checks the field values on GetPolicyRequest with the rules defined
+// in the proto definition for this message. If any rules are violated, the
+// first error encountered is returned, or nil if there are no violations.
+func (m *GetPolicyRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on GetPolicyRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// GetPolicyRequestMultiError, or nil if none found.
+func (m *GetPolicyRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *GetPolicyRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if len(errors) > 0 {
+		return GetPolicyRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// GetPolicyRequestMultiError is an error wrapping multiple validation errors
+// returned by GetPolicyRequest.ValidateAll() if the designated constraints
+// aren't met.
+type GetPolicyRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m GetPolicyRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m GetPolicyRequestMultiError) AllErrors() []error { return m }
+
+// GetPolicyRequestValidationError is the validation error returned by
+// GetPolicyRequest.Validate if the designated constraints aren't met.
+type GetPolicyRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e GetPolicyRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e GetPolicyRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e GetPolicyRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e GetPolicyRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e GetPolicyRequestValidationError) ErrorName() string { return "GetPolicyRequestValidationError" }
+
+// Error satisfies the builtin error interface
+func (e GetPolicyRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sGetPolicyRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = GetPolicyRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = GetPolicyRequestValidationError{}
+
+// Validate checks the field values on GetPolicyResponse with the rules defined
+// in the proto definition for this message. If any rules are violated, the
+// first error encountered is returned, or nil if there are no violations.
+func (m *GetPolicyResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on GetPolicyResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// GetPolicyResponseMultiError, or nil if none found.
+func (m *GetPolicyResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *GetPolicyResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	// no validation rules for Policy
+
+	// no validation rules for PolicyHash
+
+	if all {
+		switch v := interface{}(m.GetLoadTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GetPolicyResponseValidationError{
+					field:  "LoadTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GetPolicyResponseValidationError{
+					field:  "LoadTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetLoadTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GetPolicyResponseValidationError{
+				field:  "LoadTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Rules
+
+	// no validation rules for Error
+
+	if all {
+		switch v := interface{}(m.GetErrorTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GetPolicyResponseValidationError{
+					field:  "ErrorTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GetPolicyResponseValidationError{
+					field:  "ErrorTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetErrorTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GetPolicyResponseValidationError{
+				field:  "ErrorTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if len(errors) > 0 {
+		return GetPolicyResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// GetPolicyResponseMultiError is an error wrapping multiple validation errors
+// returned by GetPolicyResponse.ValidateAll() if the designated constraints
+// aren't met.
+type GetPolicyResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m GetPolicyResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m GetPolicyResponseMultiError) AllErrors() []error { return m }
+
+// GetPolicyResponseValidationError is the validation error returned by
+// GetPolicyResponse.Validate if the designated constraints aren't met.
+type GetPolicyResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e GetPolicyResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e GetPolicyResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e GetPolicyResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e GetPolicyResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e GetPolicyResponseValidationError) ErrorName() string {
+	return "GetPolicyResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e GetPolicyResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sGetPolicyResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = GetPolicyResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = GetPolicyResponseValidationError{}
+
 // Validate checks the field values on GetGrantRequest with the rules defined
 // in the proto definition for this message. If any rules are violated, the
 // first error encountered is returned, or nil if there are no violations.
@@ -2844,6 +7476,8 @@ func (m *ListGrantsRequest) validate(all bool) error {
 	}
 
 	// no validation rules for AwaitingMyApproval
+
+	// no validation rules for AwaitingMyReview
 
 	if m.GetPageSize() > 200 {
 		err := ListGrantsRequestValidationError{
@@ -4964,6 +9598,168 @@ func (m *GrantEvent) validate(all bool) error {
 
 	// no validation rules for Explanation
 
+	// no validation rules for Rule
+
+	// no validation rules for Owner
+
+	// no validation rules for GroupsSource
+
+	if all {
+		switch v := interface{}(m.GetGroupsTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "GroupsTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "GroupsTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetGroupsTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GrantEventValidationError{
+				field:  "GroupsTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Inputs
+
+	// no validation rules for BreakGlass
+
+	if all {
+		switch v := interface{}(m.GetDuration()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "Duration",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "Duration",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetDuration()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GrantEventValidationError{
+				field:  "Duration",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Reason
+
+	for idx, item := range m.GetApprovals() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, GrantEventValidationError{
+						field:  fmt.Sprintf("Approvals[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, GrantEventValidationError{
+						field:  fmt.Sprintf("Approvals[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return GrantEventValidationError{
+					field:  fmt.Sprintf("Approvals[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	if all {
+		switch v := interface{}(m.GetLock()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "Lock",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "Lock",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetLock()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GrantEventValidationError{
+				field:  "Lock",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetStartTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "StartTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "StartTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetStartTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GrantEventValidationError{
+				field:  "StartTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
 	if len(errors) > 0 {
 		return GrantEventMultiError(errors)
 	}
@@ -5040,6 +9836,219 @@ var _ interface {
 	Cause() error
 	ErrorName() string
 } = GrantEventValidationError{}
+
+// Validate checks the field values on ApprovalStep_Quorum with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *ApprovalStep_Quorum) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ApprovalStep_Quorum with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ApprovalStep_QuorumMultiError, or nil if none found.
+func (m *ApprovalStep_Quorum) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ApprovalStep_Quorum) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	// no validation rules for Count
+
+	if len(errors) > 0 {
+		return ApprovalStep_QuorumMultiError(errors)
+	}
+
+	return nil
+}
+
+// ApprovalStep_QuorumMultiError is an error wrapping multiple validation
+// errors returned by ApprovalStep_Quorum.ValidateAll() if the designated
+// constraints aren't met.
+type ApprovalStep_QuorumMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ApprovalStep_QuorumMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ApprovalStep_QuorumMultiError) AllErrors() []error { return m }
+
+// ApprovalStep_QuorumValidationError is the validation error returned by
+// ApprovalStep_Quorum.Validate if the designated constraints aren't met.
+type ApprovalStep_QuorumValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ApprovalStep_QuorumValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ApprovalStep_QuorumValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ApprovalStep_QuorumValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ApprovalStep_QuorumValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ApprovalStep_QuorumValidationError) ErrorName() string {
+	return "ApprovalStep_QuorumValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e ApprovalStep_QuorumValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sApprovalStep_Quorum.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ApprovalStep_QuorumValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ApprovalStep_QuorumValidationError{}
+
+// Validate checks the field values on PreviewAccessResponse_Finding with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *PreviewAccessResponse_Finding) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on PreviewAccessResponse_Finding with
+// the rules defined in the proto definition for this message. If any rules
+// are violated, the result is a list of violation errors wrapped in
+// PreviewAccessResponse_FindingMultiError, or nil if none found.
+func (m *PreviewAccessResponse_Finding) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *PreviewAccessResponse_Finding) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	// no validation rules for Rule
+
+	// no validation rules for Deny
+
+	// no validation rules for Outcome
+
+	if len(errors) > 0 {
+		return PreviewAccessResponse_FindingMultiError(errors)
+	}
+
+	return nil
+}
+
+// PreviewAccessResponse_FindingMultiError is an error wrapping multiple
+// validation errors returned by PreviewAccessResponse_Finding.ValidateAll()
+// if the designated constraints aren't met.
+type PreviewAccessResponse_FindingMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m PreviewAccessResponse_FindingMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m PreviewAccessResponse_FindingMultiError) AllErrors() []error { return m }
+
+// PreviewAccessResponse_FindingValidationError is the validation error
+// returned by PreviewAccessResponse_Finding.Validate if the designated
+// constraints aren't met.
+type PreviewAccessResponse_FindingValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e PreviewAccessResponse_FindingValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e PreviewAccessResponse_FindingValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e PreviewAccessResponse_FindingValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e PreviewAccessResponse_FindingValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e PreviewAccessResponse_FindingValidationError) ErrorName() string {
+	return "PreviewAccessResponse_FindingValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e PreviewAccessResponse_FindingValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sPreviewAccessResponse_Finding.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = PreviewAccessResponse_FindingValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = PreviewAccessResponse_FindingValidationError{}
 
 // Validate checks the field values on NodeStatus_Lease with the rules defined
 // in the proto definition for this message. If any rules are violated, the

@@ -27,6 +27,16 @@ const (
 	AccessAPI_RevokeAccess_FullMethodName     = "/haproxyaccess.v1.AccessAPI/RevokeAccess"
 	AccessAPI_GetGrant_FullMethodName         = "/haproxyaccess.v1.AccessAPI/GetGrant"
 	AccessAPI_ListGrants_FullMethodName       = "/haproxyaccess.v1.AccessAPI/ListGrants"
+	AccessAPI_ExtendAccess_FullMethodName     = "/haproxyaccess.v1.AccessAPI/ExtendAccess"
+	AccessAPI_CancelExtension_FullMethodName  = "/haproxyaccess.v1.AccessAPI/CancelExtension"
+	AccessAPI_WithdrawApproval_FullMethodName = "/haproxyaccess.v1.AccessAPI/WithdrawApproval"
+	AccessAPI_ReviewAccess_FullMethodName     = "/haproxyaccess.v1.AccessAPI/ReviewAccess"
+	AccessAPI_RevokeGrants_FullMethodName     = "/haproxyaccess.v1.AccessAPI/RevokeGrants"
+	AccessAPI_CreateLock_FullMethodName       = "/haproxyaccess.v1.AccessAPI/CreateLock"
+	AccessAPI_ReleaseLock_FullMethodName      = "/haproxyaccess.v1.AccessAPI/ReleaseLock"
+	AccessAPI_ListLocks_FullMethodName        = "/haproxyaccess.v1.AccessAPI/ListLocks"
+	AccessAPI_ListEvents_FullMethodName       = "/haproxyaccess.v1.AccessAPI/ListEvents"
+	AccessAPI_GetPolicy_FullMethodName        = "/haproxyaccess.v1.AccessAPI/GetPolicy"
 	AccessAPI_IssueToken_FullMethodName       = "/haproxyaccess.v1.AccessAPI/IssueToken"
 	AccessAPI_GetNodeStatus_FullMethodName    = "/haproxyaccess.v1.AccessAPI/GetNodeStatus"
 	AccessAPI_ListPoolServers_FullMethodName  = "/haproxyaccess.v1.AccessAPI/ListPoolServers"
@@ -61,6 +71,29 @@ type AccessAPIClient interface {
 	GetGrant(ctx context.Context, in *GetGrantRequest, opts ...grpc.CallOption) (*GetGrantResponse, error)
 	// ListGrants lists the grants that the caller may see, newest first.
 	ListGrants(ctx context.Context, in *ListGrantsRequest, opts ...grpc.CallOption) (*ListGrantsResponse, error)
+	// ExtendAccess makes an active grant longer: at once, or after the approvals that policy asks for. It is judged again,
+	// and stays the same grant: there is no gap. By its subject, or the owner of the agent that has it.
+	ExtendAccess(ctx context.Context, in *ExtendAccessRequest, opts ...grpc.CallOption) (*ExtendAccessResponse, error)
+	// CancelExtension takes back an extension that waits for approval; the grant ends as it would have.
+	CancelExtension(ctx context.Context, in *CancelExtensionRequest, opts ...grpc.CallOption) (*CancelExtensionResponse, error)
+	// WithdrawApproval takes the caller's own approval back while others are missing.
+	WithdrawApproval(ctx context.Context, in *WithdrawApprovalRequest, opts ...grpc.CallOption) (*WithdrawApprovalResponse, error)
+	// ReviewAccess records that somebody looked at what was done by access that was taken in an emergency.
+	ReviewAccess(ctx context.Context, in *ReviewAccessRequest, opts ...grpc.CallOption) (*ReviewAccessResponse, error)
+	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. Operators only.
+	RevokeGrants(ctx context.Context, in *RevokeGrantsRequest, opts ...grpc.CallOption) (*RevokeGrantsResponse, error)
+	// CreateLock stops new access, and ends what there is at once, for a subject, a pool, an environment or everything; as
+	// a dry run it counts first. Operators only.
+	CreateLock(ctx context.Context, in *CreateLockRequest, opts ...grpc.CallOption) (*CreateLockResponse, error)
+	// ReleaseLock lifts a lock before its end. It brings no access back. Operators only.
+	ReleaseLock(ctx context.Context, in *ReleaseLockRequest, opts ...grpc.CallOption) (*ReleaseLockResponse, error)
+	// ListLocks lists the locks that hold, or all. Auditors and operators only.
+	ListLocks(ctx context.Context, in *ListLocksRequest, opts ...grpc.CallOption) (*ListLocksResponse, error)
+	// ListEvents lists what happened to grants, newest first: all of it for auditors and operators, otherwise the events of
+	// a grant that the caller may see, or of the caller's own access.
+	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
+	// GetPolicy reports which policy is in force, and what is wrong with a newer one. Auditors and operators only.
+	GetPolicy(ctx context.Context, in *GetPolicyRequest, opts ...grpc.CallOption) (*GetPolicyResponse, error)
 	// IssueToken issues a short-lived token for an active grant, to the grant's own subject only.
 	IssueToken(ctx context.Context, in *IssueTokenRequest, opts ...grpc.CallOption) (*IssueTokenResponse, error)
 	// GetNodeStatus reports every HAProxy node: reachable, lease, last pass, drift.
@@ -161,6 +194,106 @@ func (c *accessAPIClient) ListGrants(ctx context.Context, in *ListGrantsRequest,
 	return out, nil
 }
 
+func (c *accessAPIClient) ExtendAccess(ctx context.Context, in *ExtendAccessRequest, opts ...grpc.CallOption) (*ExtendAccessResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExtendAccessResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_ExtendAccess_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessAPIClient) CancelExtension(ctx context.Context, in *CancelExtensionRequest, opts ...grpc.CallOption) (*CancelExtensionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelExtensionResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_CancelExtension_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessAPIClient) WithdrawApproval(ctx context.Context, in *WithdrawApprovalRequest, opts ...grpc.CallOption) (*WithdrawApprovalResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WithdrawApprovalResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_WithdrawApproval_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessAPIClient) ReviewAccess(ctx context.Context, in *ReviewAccessRequest, opts ...grpc.CallOption) (*ReviewAccessResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReviewAccessResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_ReviewAccess_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessAPIClient) RevokeGrants(ctx context.Context, in *RevokeGrantsRequest, opts ...grpc.CallOption) (*RevokeGrantsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeGrantsResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_RevokeGrants_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessAPIClient) CreateLock(ctx context.Context, in *CreateLockRequest, opts ...grpc.CallOption) (*CreateLockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateLockResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_CreateLock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessAPIClient) ReleaseLock(ctx context.Context, in *ReleaseLockRequest, opts ...grpc.CallOption) (*ReleaseLockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReleaseLockResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_ReleaseLock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessAPIClient) ListLocks(ctx context.Context, in *ListLocksRequest, opts ...grpc.CallOption) (*ListLocksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLocksResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_ListLocks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessAPIClient) ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEventsResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_ListEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessAPIClient) GetPolicy(ctx context.Context, in *GetPolicyRequest, opts ...grpc.CallOption) (*GetPolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPolicyResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_GetPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *accessAPIClient) IssueToken(ctx context.Context, in *IssueTokenRequest, opts ...grpc.CallOption) (*IssueTokenResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(IssueTokenResponse)
@@ -238,6 +371,29 @@ type AccessAPIServer interface {
 	GetGrant(context.Context, *GetGrantRequest) (*GetGrantResponse, error)
 	// ListGrants lists the grants that the caller may see, newest first.
 	ListGrants(context.Context, *ListGrantsRequest) (*ListGrantsResponse, error)
+	// ExtendAccess makes an active grant longer: at once, or after the approvals that policy asks for. It is judged again,
+	// and stays the same grant: there is no gap. By its subject, or the owner of the agent that has it.
+	ExtendAccess(context.Context, *ExtendAccessRequest) (*ExtendAccessResponse, error)
+	// CancelExtension takes back an extension that waits for approval; the grant ends as it would have.
+	CancelExtension(context.Context, *CancelExtensionRequest) (*CancelExtensionResponse, error)
+	// WithdrawApproval takes the caller's own approval back while others are missing.
+	WithdrawApproval(context.Context, *WithdrawApprovalRequest) (*WithdrawApprovalResponse, error)
+	// ReviewAccess records that somebody looked at what was done by access that was taken in an emergency.
+	ReviewAccess(context.Context, *ReviewAccessRequest) (*ReviewAccessResponse, error)
+	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. Operators only.
+	RevokeGrants(context.Context, *RevokeGrantsRequest) (*RevokeGrantsResponse, error)
+	// CreateLock stops new access, and ends what there is at once, for a subject, a pool, an environment or everything; as
+	// a dry run it counts first. Operators only.
+	CreateLock(context.Context, *CreateLockRequest) (*CreateLockResponse, error)
+	// ReleaseLock lifts a lock before its end. It brings no access back. Operators only.
+	ReleaseLock(context.Context, *ReleaseLockRequest) (*ReleaseLockResponse, error)
+	// ListLocks lists the locks that hold, or all. Auditors and operators only.
+	ListLocks(context.Context, *ListLocksRequest) (*ListLocksResponse, error)
+	// ListEvents lists what happened to grants, newest first: all of it for auditors and operators, otherwise the events of
+	// a grant that the caller may see, or of the caller's own access.
+	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
+	// GetPolicy reports which policy is in force, and what is wrong with a newer one. Auditors and operators only.
+	GetPolicy(context.Context, *GetPolicyRequest) (*GetPolicyResponse, error)
 	// IssueToken issues a short-lived token for an active grant, to the grant's own subject only.
 	IssueToken(context.Context, *IssueTokenRequest) (*IssueTokenResponse, error)
 	// GetNodeStatus reports every HAProxy node: reachable, lease, last pass, drift.
@@ -280,6 +436,36 @@ func (UnimplementedAccessAPIServer) GetGrant(context.Context, *GetGrantRequest) 
 }
 func (UnimplementedAccessAPIServer) ListGrants(context.Context, *ListGrantsRequest) (*ListGrantsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ListGrants not implemented")
+}
+func (UnimplementedAccessAPIServer) ExtendAccess(context.Context, *ExtendAccessRequest) (*ExtendAccessResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ExtendAccess not implemented")
+}
+func (UnimplementedAccessAPIServer) CancelExtension(context.Context, *CancelExtensionRequest) (*CancelExtensionResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method CancelExtension not implemented")
+}
+func (UnimplementedAccessAPIServer) WithdrawApproval(context.Context, *WithdrawApprovalRequest) (*WithdrawApprovalResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method WithdrawApproval not implemented")
+}
+func (UnimplementedAccessAPIServer) ReviewAccess(context.Context, *ReviewAccessRequest) (*ReviewAccessResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ReviewAccess not implemented")
+}
+func (UnimplementedAccessAPIServer) RevokeGrants(context.Context, *RevokeGrantsRequest) (*RevokeGrantsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RevokeGrants not implemented")
+}
+func (UnimplementedAccessAPIServer) CreateLock(context.Context, *CreateLockRequest) (*CreateLockResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method CreateLock not implemented")
+}
+func (UnimplementedAccessAPIServer) ReleaseLock(context.Context, *ReleaseLockRequest) (*ReleaseLockResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ReleaseLock not implemented")
+}
+func (UnimplementedAccessAPIServer) ListLocks(context.Context, *ListLocksRequest) (*ListLocksResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ListLocks not implemented")
+}
+func (UnimplementedAccessAPIServer) ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ListEvents not implemented")
+}
+func (UnimplementedAccessAPIServer) GetPolicy(context.Context, *GetPolicyRequest) (*GetPolicyResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method GetPolicy not implemented")
 }
 func (UnimplementedAccessAPIServer) IssueToken(context.Context, *IssueTokenRequest) (*IssueTokenResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method IssueToken not implemented")
@@ -460,6 +646,186 @@ func _AccessAPI_ListGrants_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccessAPI_ExtendAccess_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExtendAccessRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).ExtendAccess(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_ExtendAccess_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).ExtendAccess(ctx, req.(*ExtendAccessRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessAPI_CancelExtension_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelExtensionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).CancelExtension(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_CancelExtension_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).CancelExtension(ctx, req.(*CancelExtensionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessAPI_WithdrawApproval_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WithdrawApprovalRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).WithdrawApproval(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_WithdrawApproval_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).WithdrawApproval(ctx, req.(*WithdrawApprovalRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessAPI_ReviewAccess_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReviewAccessRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).ReviewAccess(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_ReviewAccess_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).ReviewAccess(ctx, req.(*ReviewAccessRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessAPI_RevokeGrants_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeGrantsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).RevokeGrants(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_RevokeGrants_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).RevokeGrants(ctx, req.(*RevokeGrantsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessAPI_CreateLock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateLockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).CreateLock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_CreateLock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).CreateLock(ctx, req.(*CreateLockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessAPI_ReleaseLock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReleaseLockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).ReleaseLock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_ReleaseLock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).ReleaseLock(ctx, req.(*ReleaseLockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessAPI_ListLocks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLocksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).ListLocks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_ListLocks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).ListLocks(ctx, req.(*ListLocksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessAPI_ListEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).ListEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_ListEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).ListEvents(ctx, req.(*ListEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessAPI_GetPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).GetPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_GetPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).GetPolicy(ctx, req.(*GetPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AccessAPI_IssueToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(IssueTokenRequest)
 	if err := dec(in); err != nil {
@@ -588,6 +954,46 @@ var AccessAPI_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListGrants",
 			Handler:    _AccessAPI_ListGrants_Handler,
+		},
+		{
+			MethodName: "ExtendAccess",
+			Handler:    _AccessAPI_ExtendAccess_Handler,
+		},
+		{
+			MethodName: "CancelExtension",
+			Handler:    _AccessAPI_CancelExtension_Handler,
+		},
+		{
+			MethodName: "WithdrawApproval",
+			Handler:    _AccessAPI_WithdrawApproval_Handler,
+		},
+		{
+			MethodName: "ReviewAccess",
+			Handler:    _AccessAPI_ReviewAccess_Handler,
+		},
+		{
+			MethodName: "RevokeGrants",
+			Handler:    _AccessAPI_RevokeGrants_Handler,
+		},
+		{
+			MethodName: "CreateLock",
+			Handler:    _AccessAPI_CreateLock_Handler,
+		},
+		{
+			MethodName: "ReleaseLock",
+			Handler:    _AccessAPI_ReleaseLock_Handler,
+		},
+		{
+			MethodName: "ListLocks",
+			Handler:    _AccessAPI_ListLocks_Handler,
+		},
+		{
+			MethodName: "ListEvents",
+			Handler:    _AccessAPI_ListEvents_Handler,
+		},
+		{
+			MethodName: "GetPolicy",
+			Handler:    _AccessAPI_GetPolicy_Handler,
 		},
 		{
 			MethodName: "IssueToken",

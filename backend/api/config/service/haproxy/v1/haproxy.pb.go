@@ -101,8 +101,10 @@ type Environment struct {
 	// never at the address of another pool's server: else an operator could put one environment's service behind another's
 	// easier pool. None: no server is added through the API.
 	ServerNetworks []string `protobuf:"bytes,4,rep,name=server_networks,json=serverNetworks,proto3" json:"server_networks,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What policy may know all pools of this environment by: prod, pci, ...
+	Tags          []string `protobuf:"bytes,5,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Environment) Reset() {
@@ -163,6 +165,13 @@ func (x *Environment) GetServerNetworks() []string {
 	return nil
 }
 
+func (x *Environment) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 // Pool is an HAProxy backend that access is asked for. Its full name is <environment>/<name>.
 type Pool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -175,7 +184,9 @@ type Pool struct {
 	// The host names under which it is reached, without port. Each belongs to one pool.
 	Hosts []string `protobuf:"bytes,4,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	// Servers that a standalone configuration starts with. On a managed node they come and go through the API.
-	Servers       []*Server `protobuf:"bytes,5,rep,name=servers,proto3" json:"servers,omitempty"`
+	Servers []*Server `protobuf:"bytes,5,rep,name=servers,proto3" json:"servers,omitempty"`
+	// What policy may know it by, beside the tags of its environment.
+	Tags          []string `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -241,6 +252,13 @@ func (x *Pool) GetHosts() []string {
 func (x *Pool) GetServers() []*Server {
 	if x != nil {
 		return x.Servers
+	}
+	return nil
+}
+
+func (x *Pool) GetTags() []string {
+	if x != nil {
+		return x.Tags
 	}
 	return nil
 }
@@ -816,18 +834,20 @@ const file_api_config_service_haproxy_v1_haproxy_proto_rawDesc = "" +
 	"\x06Config\x12b\n" +
 	"\fenvironments\x18\x01 \x03(\v24.haproxyaccess.config.service.haproxy.v1.EnvironmentB\b\xfaB\x05\x92\x01\x02\b\x01R\fenvironments\x12M\n" +
 	"\x05nodes\x18\x02 \x03(\v2-.haproxyaccess.config.service.haproxy.v1.NodeB\b\xfaB\x05\x92\x01\x02\b\x01R\x05nodes\x12`\n" +
-	"\venforcement\x18\x03 \x01(\v24.haproxyaccess.config.service.haproxy.v1.EnforcementB\b\xfaB\x05\x8a\x01\x02\x10\x01R\venforcement\"\xcb\x01\n" +
+	"\venforcement\x18\x03 \x01(\v24.haproxyaccess.config.service.haproxy.v1.EnforcementB\b\xfaB\x05\x8a\x01\x02\x10\x01R\venforcement\"\x8d\x02\n" +
 	"\vEnvironment\x12.\n" +
 	"\x04name\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^[a-z0-9._-]{1,31}$R\x04name\x12\x14\n" +
 	"\x05lease\x18\x02 \x01(\tR\x05lease\x12M\n" +
 	"\x05pools\x18\x03 \x03(\v2-.haproxyaccess.config.service.haproxy.v1.PoolB\b\xfaB\x05\x92\x01\x02\b\x01R\x05pools\x12'\n" +
-	"\x0fserver_networks\x18\x04 \x03(\tR\x0eserverNetworks\"\xb4\x02\n" +
+	"\x0fserver_networks\x18\x04 \x03(\tR\x0eserverNetworks\x12@\n" +
+	"\x04tags\x18\x05 \x03(\tB,\xfaB)\x92\x01&\x102\"\"r 2\x1e^[a-z0-9][a-z0-9._:=/-]{0,62}$R\x04tags\"\xf6\x02\n" +
 	"\x04Pool\x12.\n" +
 	"\x04name\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^[a-z0-9._-]{1,63}$R\x04name\x129\n" +
 	"\abackend\x18\x02 \x01(\tB\x1f\xfaB\x1cr\x1a2\x18^[A-Za-z0-9._:-]{1,127}$R\abackend\x12*\n" +
 	"\vdescription\x18\x03 \x01(\tB\b\xfaB\x05r\x03\x18\xf4\x03R\vdescription\x12J\n" +
 	"\x05hosts\x18\x04 \x03(\tB4\xfaB1\x92\x01.\b\x01\"*r(2&^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$R\x05hosts\x12I\n" +
-	"\aservers\x18\x05 \x03(\v2/.haproxyaccess.config.service.haproxy.v1.ServerR\aservers\"\x7f\n" +
+	"\aservers\x18\x05 \x03(\v2/.haproxyaccess.config.service.haproxy.v1.ServerR\aservers\x12@\n" +
+	"\x04tags\x18\x06 \x03(\tB,\xfaB)\x92\x01&\x102\"\"r 2\x1e^[a-z0-9][a-z0-9._:=/-]{0,62}$R\x04tags\"\x7f\n" +
 	"\x06Server\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xfaB\x1ar\x182\x16^[A-Za-z0-9._-]{1,63}$R\x04name\x12!\n" +
 	"\aaddress\x18\x02 \x01(\tB\a\xfaB\x04r\x02p\x01R\aaddress\x12\x1f\n" +

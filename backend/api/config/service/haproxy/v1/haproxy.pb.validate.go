@@ -343,6 +343,33 @@ func (m *Environment) validate(all bool) error {
 
 	}
 
+	if len(m.GetTags()) > 50 {
+		err := EnvironmentValidationError{
+			field:  "Tags",
+			reason: "value must contain no more than 50 item(s)",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	for idx, item := range m.GetTags() {
+		_, _ = idx, item
+
+		if !_Environment_Tags_Pattern.MatchString(item) {
+			err := EnvironmentValidationError{
+				field:  fmt.Sprintf("Tags[%v]", idx),
+				reason: "value does not match regex pattern \"^[a-z0-9][a-z0-9._:=/-]{0,62}$\"",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		}
+
+	}
+
 	if len(errors) > 0 {
 		return EnvironmentMultiError(errors)
 	}
@@ -421,6 +448,8 @@ var _ interface {
 } = EnvironmentValidationError{}
 
 var _Environment_Name_Pattern = regexp.MustCompile("^[a-z0-9._-]{1,31}$")
+
+var _Environment_Tags_Pattern = regexp.MustCompile("^[a-z0-9][a-z0-9._:=/-]{0,62}$")
 
 // Validate checks the field values on Pool with the rules defined in the proto
 // definition for this message. If any rules are violated, the first error
@@ -537,6 +566,33 @@ func (m *Pool) validate(all bool) error {
 
 	}
 
+	if len(m.GetTags()) > 50 {
+		err := PoolValidationError{
+			field:  "Tags",
+			reason: "value must contain no more than 50 item(s)",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	for idx, item := range m.GetTags() {
+		_, _ = idx, item
+
+		if !_Pool_Tags_Pattern.MatchString(item) {
+			err := PoolValidationError{
+				field:  fmt.Sprintf("Tags[%v]", idx),
+				reason: "value does not match regex pattern \"^[a-z0-9][a-z0-9._:=/-]{0,62}$\"",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		}
+
+	}
+
 	if len(errors) > 0 {
 		return PoolMultiError(errors)
 	}
@@ -619,6 +675,8 @@ var _Pool_Name_Pattern = regexp.MustCompile("^[a-z0-9._-]{1,63}$")
 var _Pool_Backend_Pattern = regexp.MustCompile("^[A-Za-z0-9._:-]{1,127}$")
 
 var _Pool_Hosts_Pattern = regexp.MustCompile("^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
+
+var _Pool_Tags_Pattern = regexp.MustCompile("^[a-z0-9][a-z0-9._:=/-]{0,62}$")
 
 // Validate checks the field values on Server with the rules defined in the
 // proto definition for this message. If any rules are violated, the first

@@ -34,12 +34,17 @@ type Config struct {
 	Policy *Policy `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
 	// Groups whose members may read every grant.
 	Auditors []string `protobuf:"bytes,4,rep,name=auditors,proto3" json:"auditors,omitempty"`
-	// Groups whose members may read and revoke every grant and change the servers of a pool.
+	// Groups whose members may read and revoke every grant, put and lift locks, and change the servers of a pool.
 	Operators []string `protobuf:"bytes,5,rep,name=operators,proto3" json:"operators,omitempty"`
 	// How long a call that opens or ends access waits for the nodes. 2s if not set, at most 10s.
 	EnforcementWait *durationpb.Duration `protobuf:"bytes,6,opt,name=enforcement_wait,json=enforcementWait,proto3" json:"enforcement_wait,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// How old a person's groups may be for an approval, a review, or access in an emergency; then they sign in again. 15
+	// minutes if not set.
+	GroupsMaxAge *durationpb.Duration `protobuf:"bytes,7,opt,name=groups_max_age,json=groupsMaxAge,proto3" json:"groups_max_age,omitempty"`
+	// The programs that ask for access by themselves.
+	Agents        []*Agent `protobuf:"bytes,8,rep,name=agents,proto3" json:"agents,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Config) Reset() {
@@ -114,6 +119,20 @@ func (x *Config) GetEnforcementWait() *durationpb.Duration {
 	return nil
 }
 
+func (x *Config) GetGroupsMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.GroupsMaxAge
+	}
+	return nil
+}
+
+func (x *Config) GetAgents() []*Agent {
+	if x != nil {
+		return x.Agents
+	}
+	return nil
+}
+
 type Token struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The iss claim, for example https://clutch.example.
@@ -179,8 +198,13 @@ func (x *Token) GetEncryptionKeyFile() string {
 
 type Policy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The first rule that names the pool decides; a pool that no rule names is not given to anybody.
-	Rules         []*Rule `protobuf:"bytes,1,rep,name=rules,proto3" json:"rules,omitempty"`
+	// The files of the policy: paths, * in a file's name stands for any run of characters. They are one policy together; how
+	// they are written is in docs/policy.md.
+	Files []string `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	// How often the files are looked at. 5s if not set.
+	ReloadInterval *durationpb.Duration `protobuf:"bytes,2,opt,name=reload_interval,json=reloadInterval,proto3" json:"reload_interval,omitempty"`
+	// How often every open grant is judged again, beside at once when policy or somebody's groups change. 60s if not set.
+	JudgeInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=judge_interval,json=judgeInterval,proto3" json:"judge_interval,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -215,47 +239,54 @@ func (*Policy) Descriptor() ([]byte, []int) {
 	return file_api_config_service_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *Policy) GetRules() []*Rule {
+func (x *Policy) GetFiles() []string {
 	if x != nil {
-		return x.Rules
+		return x.Files
 	}
 	return nil
 }
 
-type Rule struct {
+func (x *Policy) GetReloadInterval() *durationpb.Duration {
+	if x != nil {
+		return x.ReloadInterval
+	}
+	return nil
+}
+
+func (x *Policy) GetJudgeInterval() *durationpb.Duration {
+	if x != nil {
+		return x.JudgeInterval
+	}
+	return nil
+}
+
+// Agent is a program that asks for access by itself, for a person who answers for it.
+type Agent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The rule's name in explanations and the audit log.
+	// Its subject is agent:<name>.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Full names <environment>/<pool>; * stands for any run of characters but the slash.
-	Pools []string `protobuf:"bytes,2,rep,name=pools,proto3" json:"pools,omitempty"`
-	// A member of any of them may ask.
-	Groups []string `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
-	// The longest access.
-	MaxDuration *durationpb.Duration `protobuf:"bytes,4,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
-	// What a form proposes; max_duration if not set.
-	DefaultDuration *durationpb.Duration `protobuf:"bytes,5,opt,name=default_duration,json=defaultDuration,proto3" json:"default_duration,omitempty"`
-	// If set, a member of any of them must approve; never the requester. If empty, access is given at once.
-	ApproverGroups []string `protobuf:"bytes,6,rep,name=approver_groups,json=approverGroups,proto3" json:"approver_groups,omitempty"`
-	// How long a request may wait for approval before it lapses. 24 hours if not set.
-	PendingFor    *durationpb.Duration `protobuf:"bytes,7,opt,name=pending_for,json=pendingFor,proto3" json:"pending_for,omitempty"`
+	// The service account by which it logs in, as in Clutch's CreateToken, without "service:".
+	ServiceAccount string `protobuf:"bytes,2,opt,name=service_account,json=serviceAccount,proto3" json:"service_account,omitempty"`
+	// The person that it works for, who never approves its requests.
+	Owner         string `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Rule) Reset() {
-	*x = Rule{}
+func (x *Agent) Reset() {
+	*x = Agent{}
 	mi := &file_api_config_service_haproxyaccess_v1_haproxyaccess_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Rule) String() string {
+func (x *Agent) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Rule) ProtoMessage() {}
+func (*Agent) ProtoMessage() {}
 
-func (x *Rule) ProtoReflect() protoreflect.Message {
+func (x *Agent) ProtoReflect() protoreflect.Message {
 	mi := &file_api_config_service_haproxyaccess_v1_haproxyaccess_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -267,65 +298,37 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Rule.ProtoReflect.Descriptor instead.
-func (*Rule) Descriptor() ([]byte, []int) {
+// Deprecated: Use Agent.ProtoReflect.Descriptor instead.
+func (*Agent) Descriptor() ([]byte, []int) {
 	return file_api_config_service_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *Rule) GetName() string {
+func (x *Agent) GetName() string {
 	if x != nil {
 		return x.Name
 	}
 	return ""
 }
 
-func (x *Rule) GetPools() []string {
+func (x *Agent) GetServiceAccount() string {
 	if x != nil {
-		return x.Pools
+		return x.ServiceAccount
 	}
-	return nil
+	return ""
 }
 
-func (x *Rule) GetGroups() []string {
+func (x *Agent) GetOwner() string {
 	if x != nil {
-		return x.Groups
+		return x.Owner
 	}
-	return nil
-}
-
-func (x *Rule) GetMaxDuration() *durationpb.Duration {
-	if x != nil {
-		return x.MaxDuration
-	}
-	return nil
-}
-
-func (x *Rule) GetDefaultDuration() *durationpb.Duration {
-	if x != nil {
-		return x.DefaultDuration
-	}
-	return nil
-}
-
-func (x *Rule) GetApproverGroups() []string {
-	if x != nil {
-		return x.ApproverGroups
-	}
-	return nil
-}
-
-func (x *Rule) GetPendingFor() *durationpb.Duration {
-	if x != nil {
-		return x.PendingFor
-	}
-	return nil
+	return ""
 }
 
 var File_api_config_service_haproxyaccess_v1_haproxyaccess_proto protoreflect.FileDescriptor
 
 const file_api_config_service_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\n" +
-	"7api/config/service/haproxyaccess/v1/haproxyaccess.proto\x12-haproxyaccess.config.service.haproxyaccess.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17validate/validate.proto\"\x8a\x03\n" +
+	"7api/config/service/haproxyaccess/v1/haproxyaccess.proto\x12-haproxyaccess.config.service.haproxyaccess.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17validate/validate.proto\"\xab\x04\n" +
 	"\x06Config\x12T\n" +
 	"\x05token\x18\x01 \x01(\v24.haproxyaccess.config.service.haproxyaccess.v1.TokenB\b\xfaB\x05\x8a\x01\x02\x10\x01R\x05token\x12'\n" +
 	"\n" +
@@ -334,25 +337,27 @@ const file_api_config_service_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" 
 	"\bauditors\x18\x04 \x03(\tB\f\xfaB\t\x92\x01\x06\"\x04r\x02\x10\x01R\bauditors\x12*\n" +
 	"\toperators\x18\x05 \x03(\tB\f\xfaB\t\x92\x01\x06\"\x04r\x02\x10\x01R\toperators\x12R\n" +
 	"\x10enforcement_wait\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\f\xfaB\t\xaa\x01\x06\"\x02\b\n" +
-	"2\x00R\x0fenforcementWait\"\xa4\x01\n" +
+	"2\x00R\x0fenforcementWait\x12Q\n" +
+	"\x0egroups_max_age\x18\a \x01(\v2\x19.google.protobuf.DurationB\x10\xfaB\r\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\n" +
+	"R\fgroupsMaxAge\x12L\n" +
+	"\x06agents\x18\b \x03(\v24.haproxyaccess.config.service.haproxyaccess.v1.AgentR\x06agents\"\xa4\x01\n" +
 	"\x05Token\x12#\n" +
 	"\x06issuer\x18\x01 \x01(\tB\v\xfaB\br\x06\x18\xc8\x01\x88\x01\x01R\x06issuer\x12=\n" +
 	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x10\xfaB\r\xaa\x01\n" +
 	"\"\x04\b\x80\xa3\x052\x02\b\n" +
 	"R\x03ttl\x127\n" +
-	"\x13encryption_key_file\x18\x03 \x01(\tB\a\xfaB\x04r\x02\x10\x01R\x11encryptionKeyFile\"]\n" +
-	"\x06Policy\x12S\n" +
-	"\x05rules\x18\x01 \x03(\v23.haproxyaccess.config.service.haproxyaccess.v1.RuleB\b\xfaB\x05\x92\x01\x02\b\x01R\x05rules\"\x9c\x03\n" +
-	"\x04Rule\x12.\n" +
-	"\x04name\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^[a-z0-9._-]{1,63}$R\x04name\x12$\n" +
-	"\x05pools\x18\x02 \x03(\tB\x0e\xfaB\v\x92\x01\b\b\x01\"\x04r\x02\x10\x01R\x05pools\x12&\n" +
-	"\x06groups\x18\x03 \x03(\tB\x0e\xfaB\v\x92\x01\b\b\x01\"\x04r\x02\x10\x01R\x06groups\x12Q\n" +
-	"\fmax_duration\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x13\xfaB\x10\xaa\x01\r\b\x01\"\x05\b\x80\x9a\x9e\x012\x02\b\x01R\vmaxDuration\x12D\n" +
-	"\x10default_duration\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x0fdefaultDuration\x125\n" +
-	"\x0fapprover_groups\x18\x06 \x03(\tB\f\xfaB\t\x92\x01\x06\"\x04r\x02\x10\x01R\x0eapproverGroups\x12F\n" +
-	"\vpending_for\x18\a \x01(\v2\x19.google.protobuf.DurationB\n" +
-	"\xfaB\a\xaa\x01\x042\x02\b\x01R\n" +
-	"pendingForBmZkgithub.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxyaccess/v1;haproxyaccessv1b\x06proto3"
+	"\x13encryption_key_file\x18\x03 \x01(\tB\a\xfaB\x04r\x02\x10\x01R\x11encryptionKeyFile\"\xde\x01\n" +
+	"\x06Policy\x12&\n" +
+	"\x05files\x18\x01 \x03(\tB\x10\xfaB\r\x92\x01\n" +
+	"\b\x01\x10d\"\x04r\x02\x10\x01R\x05files\x12V\n" +
+	"\x0freload_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x12\xfaB\x0f\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xc2\xd7/R\x0ereloadInterval\x12T\n" +
+	"\x0ejudge_interval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x12\xfaB\x0f\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xc2\xd7/R\rjudgeInterval\"\xa0\x01\n" +
+	"\x05Agent\x12/\n" +
+	"\x04name\x18\x01 \x01(\tB\x1b\xfaB\x18r\x162\x14^[a-z0-9._-]{1,100}$R\x04name\x12D\n" +
+	"\x0fservice_account\x18\x02 \x01(\tB\x1b\xfaB\x18r\x162\x14^[a-z0-9._-]{1,100}$R\x0eserviceAccount\x12 \n" +
+	"\x05owner\x18\x03 \x01(\tB\n" +
+	"\xfaB\ar\x05\x10\x03\x18\x80\x01R\x05ownerBmZkgithub.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxyaccess/v1;haproxyaccessv1b\x06proto3"
 
 var (
 	file_api_config_service_haproxyaccess_v1_haproxyaccess_proto_rawDescOnce sync.Once
@@ -371,18 +376,18 @@ var file_api_config_service_haproxyaccess_v1_haproxyaccess_proto_goTypes = []any
 	(*Config)(nil),              // 0: haproxyaccess.config.service.haproxyaccess.v1.Config
 	(*Token)(nil),               // 1: haproxyaccess.config.service.haproxyaccess.v1.Token
 	(*Policy)(nil),              // 2: haproxyaccess.config.service.haproxyaccess.v1.Policy
-	(*Rule)(nil),                // 3: haproxyaccess.config.service.haproxyaccess.v1.Rule
+	(*Agent)(nil),               // 3: haproxyaccess.config.service.haproxyaccess.v1.Agent
 	(*durationpb.Duration)(nil), // 4: google.protobuf.Duration
 }
 var file_api_config_service_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	1, // 0: haproxyaccess.config.service.haproxyaccess.v1.Config.token:type_name -> haproxyaccess.config.service.haproxyaccess.v1.Token
 	2, // 1: haproxyaccess.config.service.haproxyaccess.v1.Config.policy:type_name -> haproxyaccess.config.service.haproxyaccess.v1.Policy
 	4, // 2: haproxyaccess.config.service.haproxyaccess.v1.Config.enforcement_wait:type_name -> google.protobuf.Duration
-	4, // 3: haproxyaccess.config.service.haproxyaccess.v1.Token.ttl:type_name -> google.protobuf.Duration
-	3, // 4: haproxyaccess.config.service.haproxyaccess.v1.Policy.rules:type_name -> haproxyaccess.config.service.haproxyaccess.v1.Rule
-	4, // 5: haproxyaccess.config.service.haproxyaccess.v1.Rule.max_duration:type_name -> google.protobuf.Duration
-	4, // 6: haproxyaccess.config.service.haproxyaccess.v1.Rule.default_duration:type_name -> google.protobuf.Duration
-	4, // 7: haproxyaccess.config.service.haproxyaccess.v1.Rule.pending_for:type_name -> google.protobuf.Duration
+	4, // 3: haproxyaccess.config.service.haproxyaccess.v1.Config.groups_max_age:type_name -> google.protobuf.Duration
+	3, // 4: haproxyaccess.config.service.haproxyaccess.v1.Config.agents:type_name -> haproxyaccess.config.service.haproxyaccess.v1.Agent
+	4, // 5: haproxyaccess.config.service.haproxyaccess.v1.Token.ttl:type_name -> google.protobuf.Duration
+	4, // 6: haproxyaccess.config.service.haproxyaccess.v1.Policy.reload_interval:type_name -> google.protobuf.Duration
+	4, // 7: haproxyaccess.config.service.haproxyaccess.v1.Policy.judge_interval:type_name -> google.protobuf.Duration
 	8, // [8:8] is the sub-list for method output_type
 	8, // [8:8] is the sub-list for method input_type
 	8, // [8:8] is the sub-list for extension type_name

@@ -220,6 +220,71 @@ func (m *Config) validate(all bool) error {
 		}
 	}
 
+	if d := m.GetGroupsMaxAge(); d != nil {
+		dur, err := d.AsDuration(), d.CheckValid()
+		if err != nil {
+			err = ConfigValidationError{
+				field:  "GroupsMaxAge",
+				reason: "value is not a valid duration",
+				cause:  err,
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		} else {
+
+			lte := time.Duration(86400*time.Second + 0*time.Nanosecond)
+			gte := time.Duration(10*time.Second + 0*time.Nanosecond)
+
+			if dur < gte || dur > lte {
+				err := ConfigValidationError{
+					field:  "GroupsMaxAge",
+					reason: "value must be inside range [10s, 24h0m0s]",
+				}
+				if !all {
+					return err
+				}
+				errors = append(errors, err)
+			}
+
+		}
+	}
+
+	for idx, item := range m.GetAgents() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, ConfigValidationError{
+						field:  fmt.Sprintf("Agents[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, ConfigValidationError{
+						field:  fmt.Sprintf("Agents[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return ConfigValidationError{
+					field:  fmt.Sprintf("Agents[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
 	if len(errors) > 0 {
 		return ConfigMultiError(errors)
 	}
@@ -490,10 +555,10 @@ func (m *Policy) validate(all bool) error {
 
 	var errors []error
 
-	if len(m.GetRules()) < 1 {
+	if l := len(m.GetFiles()); l < 1 || l > 100 {
 		err := PolicyValidationError{
-			field:  "Rules",
-			reason: "value must contain at least 1 item(s)",
+			field:  "Files",
+			reason: "value must contain between 1 and 100 items, inclusive",
 		}
 		if !all {
 			return err
@@ -501,38 +566,82 @@ func (m *Policy) validate(all bool) error {
 		errors = append(errors, err)
 	}
 
-	for idx, item := range m.GetRules() {
+	for idx, item := range m.GetFiles() {
 		_, _ = idx, item
 
-		if all {
-			switch v := interface{}(item).(type) {
-			case interface{ ValidateAll() error }:
-				if err := v.ValidateAll(); err != nil {
-					errors = append(errors, PolicyValidationError{
-						field:  fmt.Sprintf("Rules[%v]", idx),
-						reason: "embedded message failed validation",
-						cause:  err,
-					})
-				}
-			case interface{ Validate() error }:
-				if err := v.Validate(); err != nil {
-					errors = append(errors, PolicyValidationError{
-						field:  fmt.Sprintf("Rules[%v]", idx),
-						reason: "embedded message failed validation",
-						cause:  err,
-					})
-				}
+		if utf8.RuneCountInString(item) < 1 {
+			err := PolicyValidationError{
+				field:  fmt.Sprintf("Files[%v]", idx),
+				reason: "value length must be at least 1 runes",
 			}
-		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
-			if err := v.Validate(); err != nil {
-				return PolicyValidationError{
-					field:  fmt.Sprintf("Rules[%v]", idx),
-					reason: "embedded message failed validation",
-					cause:  err,
-				}
+			if !all {
+				return err
 			}
+			errors = append(errors, err)
 		}
 
+	}
+
+	if d := m.GetReloadInterval(); d != nil {
+		dur, err := d.AsDuration(), d.CheckValid()
+		if err != nil {
+			err = PolicyValidationError{
+				field:  "ReloadInterval",
+				reason: "value is not a valid duration",
+				cause:  err,
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		} else {
+
+			lte := time.Duration(3600*time.Second + 0*time.Nanosecond)
+			gte := time.Duration(0*time.Second + 100000000*time.Nanosecond)
+
+			if dur < gte || dur > lte {
+				err := PolicyValidationError{
+					field:  "ReloadInterval",
+					reason: "value must be inside range [100ms, 1h0m0s]",
+				}
+				if !all {
+					return err
+				}
+				errors = append(errors, err)
+			}
+
+		}
+	}
+
+	if d := m.GetJudgeInterval(); d != nil {
+		dur, err := d.AsDuration(), d.CheckValid()
+		if err != nil {
+			err = PolicyValidationError{
+				field:  "JudgeInterval",
+				reason: "value is not a valid duration",
+				cause:  err,
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		} else {
+
+			lte := time.Duration(3600*time.Second + 0*time.Nanosecond)
+			gte := time.Duration(0*time.Second + 100000000*time.Nanosecond)
+
+			if dur < gte || dur > lte {
+				err := PolicyValidationError{
+					field:  "JudgeInterval",
+					reason: "value must be inside range [100ms, 1h0m0s]",
+				}
+				if !all {
+					return err
+				}
+				errors = append(errors, err)
+			}
+
+		}
 	}
 
 	if len(errors) > 0 {
@@ -612,31 +721,31 @@ var _ interface {
 	ErrorName() string
 } = PolicyValidationError{}
 
-// Validate checks the field values on Rule with the rules defined in the proto
-// definition for this message. If any rules are violated, the first error
-// encountered is returned, or nil if there are no violations.
-func (m *Rule) Validate() error {
+// Validate checks the field values on Agent with the rules defined in the
+// proto definition for this message. If any rules are violated, the first
+// error encountered is returned, or nil if there are no violations.
+func (m *Agent) Validate() error {
 	return m.validate(false)
 }
 
-// ValidateAll checks the field values on Rule with the rules defined in the
+// ValidateAll checks the field values on Agent with the rules defined in the
 // proto definition for this message. If any rules are violated, the result is
-// a list of violation errors wrapped in RuleMultiError, or nil if none found.
-func (m *Rule) ValidateAll() error {
+// a list of violation errors wrapped in AgentMultiError, or nil if none found.
+func (m *Agent) ValidateAll() error {
 	return m.validate(true)
 }
 
-func (m *Rule) validate(all bool) error {
+func (m *Agent) validate(all bool) error {
 	if m == nil {
 		return nil
 	}
 
 	var errors []error
 
-	if !_Rule_Name_Pattern.MatchString(m.GetName()) {
-		err := RuleValidationError{
+	if !_Agent_Name_Pattern.MatchString(m.GetName()) {
+		err := AgentValidationError{
 			field:  "Name",
-			reason: "value does not match regex pattern \"^[a-z0-9._-]{1,63}$\"",
+			reason: "value does not match regex pattern \"^[a-z0-9._-]{1,100}$\"",
 		}
 		if !all {
 			return err
@@ -644,10 +753,10 @@ func (m *Rule) validate(all bool) error {
 		errors = append(errors, err)
 	}
 
-	if len(m.GetPools()) < 1 {
-		err := RuleValidationError{
-			field:  "Pools",
-			reason: "value must contain at least 1 item(s)",
+	if !_Agent_ServiceAccount_Pattern.MatchString(m.GetServiceAccount()) {
+		err := AgentValidationError{
+			field:  "ServiceAccount",
+			reason: "value does not match regex pattern \"^[a-z0-9._-]{1,100}$\"",
 		}
 		if !all {
 			return err
@@ -655,179 +764,30 @@ func (m *Rule) validate(all bool) error {
 		errors = append(errors, err)
 	}
 
-	for idx, item := range m.GetPools() {
-		_, _ = idx, item
-
-		if utf8.RuneCountInString(item) < 1 {
-			err := RuleValidationError{
-				field:  fmt.Sprintf("Pools[%v]", idx),
-				reason: "value length must be at least 1 runes",
-			}
-			if !all {
-				return err
-			}
-			errors = append(errors, err)
-		}
-
-	}
-
-	if len(m.GetGroups()) < 1 {
-		err := RuleValidationError{
-			field:  "Groups",
-			reason: "value must contain at least 1 item(s)",
+	if l := utf8.RuneCountInString(m.GetOwner()); l < 3 || l > 128 {
+		err := AgentValidationError{
+			field:  "Owner",
+			reason: "value length must be between 3 and 128 runes, inclusive",
 		}
 		if !all {
 			return err
 		}
 		errors = append(errors, err)
-	}
-
-	for idx, item := range m.GetGroups() {
-		_, _ = idx, item
-
-		if utf8.RuneCountInString(item) < 1 {
-			err := RuleValidationError{
-				field:  fmt.Sprintf("Groups[%v]", idx),
-				reason: "value length must be at least 1 runes",
-			}
-			if !all {
-				return err
-			}
-			errors = append(errors, err)
-		}
-
-	}
-
-	if m.GetMaxDuration() == nil {
-		err := RuleValidationError{
-			field:  "MaxDuration",
-			reason: "value is required",
-		}
-		if !all {
-			return err
-		}
-		errors = append(errors, err)
-	}
-
-	if d := m.GetMaxDuration(); d != nil {
-		dur, err := d.AsDuration(), d.CheckValid()
-		if err != nil {
-			err = RuleValidationError{
-				field:  "MaxDuration",
-				reason: "value is not a valid duration",
-				cause:  err,
-			}
-			if !all {
-				return err
-			}
-			errors = append(errors, err)
-		} else {
-
-			lte := time.Duration(2592000*time.Second + 0*time.Nanosecond)
-			gte := time.Duration(1*time.Second + 0*time.Nanosecond)
-
-			if dur < gte || dur > lte {
-				err := RuleValidationError{
-					field:  "MaxDuration",
-					reason: "value must be inside range [1s, 720h0m0s]",
-				}
-				if !all {
-					return err
-				}
-				errors = append(errors, err)
-			}
-
-		}
-	}
-
-	if all {
-		switch v := interface{}(m.GetDefaultDuration()).(type) {
-		case interface{ ValidateAll() error }:
-			if err := v.ValidateAll(); err != nil {
-				errors = append(errors, RuleValidationError{
-					field:  "DefaultDuration",
-					reason: "embedded message failed validation",
-					cause:  err,
-				})
-			}
-		case interface{ Validate() error }:
-			if err := v.Validate(); err != nil {
-				errors = append(errors, RuleValidationError{
-					field:  "DefaultDuration",
-					reason: "embedded message failed validation",
-					cause:  err,
-				})
-			}
-		}
-	} else if v, ok := interface{}(m.GetDefaultDuration()).(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
-			return RuleValidationError{
-				field:  "DefaultDuration",
-				reason: "embedded message failed validation",
-				cause:  err,
-			}
-		}
-	}
-
-	for idx, item := range m.GetApproverGroups() {
-		_, _ = idx, item
-
-		if utf8.RuneCountInString(item) < 1 {
-			err := RuleValidationError{
-				field:  fmt.Sprintf("ApproverGroups[%v]", idx),
-				reason: "value length must be at least 1 runes",
-			}
-			if !all {
-				return err
-			}
-			errors = append(errors, err)
-		}
-
-	}
-
-	if d := m.GetPendingFor(); d != nil {
-		dur, err := d.AsDuration(), d.CheckValid()
-		if err != nil {
-			err = RuleValidationError{
-				field:  "PendingFor",
-				reason: "value is not a valid duration",
-				cause:  err,
-			}
-			if !all {
-				return err
-			}
-			errors = append(errors, err)
-		} else {
-
-			gte := time.Duration(1*time.Second + 0*time.Nanosecond)
-
-			if dur < gte {
-				err := RuleValidationError{
-					field:  "PendingFor",
-					reason: "value must be greater than or equal to 1s",
-				}
-				if !all {
-					return err
-				}
-				errors = append(errors, err)
-			}
-
-		}
 	}
 
 	if len(errors) > 0 {
-		return RuleMultiError(errors)
+		return AgentMultiError(errors)
 	}
 
 	return nil
 }
 
-// RuleMultiError is an error wrapping multiple validation errors returned by
-// Rule.ValidateAll() if the designated constraints aren't met.
-type RuleMultiError []error
+// AgentMultiError is an error wrapping multiple validation errors returned by
+// Agent.ValidateAll() if the designated constraints aren't met.
+type AgentMultiError []error
 
 // Error returns a concatenation of all the error messages it wraps.
-func (m RuleMultiError) Error() string {
+func (m AgentMultiError) Error() string {
 	var msgs []string
 	for _, err := range m {
 		msgs = append(msgs, err.Error())
@@ -836,11 +796,11 @@ func (m RuleMultiError) Error() string {
 }
 
 // AllErrors returns a list of validation violation errors.
-func (m RuleMultiError) AllErrors() []error { return m }
+func (m AgentMultiError) AllErrors() []error { return m }
 
-// RuleValidationError is the validation error returned by Rule.Validate if the
-// designated constraints aren't met.
-type RuleValidationError struct {
+// AgentValidationError is the validation error returned by Agent.Validate if
+// the designated constraints aren't met.
+type AgentValidationError struct {
 	field  string
 	reason string
 	cause  error
@@ -848,22 +808,22 @@ type RuleValidationError struct {
 }
 
 // Field function returns field value.
-func (e RuleValidationError) Field() string { return e.field }
+func (e AgentValidationError) Field() string { return e.field }
 
 // Reason function returns reason value.
-func (e RuleValidationError) Reason() string { return e.reason }
+func (e AgentValidationError) Reason() string { return e.reason }
 
 // Cause function returns cause value.
-func (e RuleValidationError) Cause() error { return e.cause }
+func (e AgentValidationError) Cause() error { return e.cause }
 
 // Key function returns key value.
-func (e RuleValidationError) Key() bool { return e.key }
+func (e AgentValidationError) Key() bool { return e.key }
 
 // ErrorName returns error name.
-func (e RuleValidationError) ErrorName() string { return "RuleValidationError" }
+func (e AgentValidationError) ErrorName() string { return "AgentValidationError" }
 
 // Error satisfies the builtin error interface
-func (e RuleValidationError) Error() string {
+func (e AgentValidationError) Error() string {
 	cause := ""
 	if e.cause != nil {
 		cause = fmt.Sprintf(" | caused by: %v", e.cause)
@@ -875,14 +835,14 @@ func (e RuleValidationError) Error() string {
 	}
 
 	return fmt.Sprintf(
-		"invalid %sRule.%s: %s%s",
+		"invalid %sAgent.%s: %s%s",
 		key,
 		e.field,
 		e.reason,
 		cause)
 }
 
-var _ error = RuleValidationError{}
+var _ error = AgentValidationError{}
 
 var _ interface {
 	Field() string
@@ -890,6 +850,8 @@ var _ interface {
 	Key() bool
 	Cause() error
 	ErrorName() string
-} = RuleValidationError{}
+} = AgentValidationError{}
 
-var _Rule_Name_Pattern = regexp.MustCompile("^[a-z0-9._-]{1,63}$")
+var _Agent_Name_Pattern = regexp.MustCompile("^[a-z0-9._-]{1,100}$")
+
+var _Agent_ServiceAccount_Pattern = regexp.MustCompile("^[a-z0-9._-]{1,100}$")

@@ -28,6 +28,7 @@ type Config struct {
 	// Types that are valid to be assigned to Type:
 	//
 	//	*Config_Sqlite
+	//	*Config_Postgres
 	Type          isConfig_Type `protobuf_oneof:"type"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -79,6 +80,15 @@ func (x *Config) GetSqlite() *SQLite {
 	return nil
 }
 
+func (x *Config) GetPostgres() *Postgres {
+	if x != nil {
+		if x, ok := x.Type.(*Config_Postgres); ok {
+			return x.Postgres
+		}
+	}
+	return nil
+}
+
 type isConfig_Type interface {
 	isConfig_Type()
 }
@@ -88,7 +98,14 @@ type Config_Sqlite struct {
 	Sqlite *SQLite `protobuf:"bytes,1,opt,name=sqlite,proto3,oneof"`
 }
 
+type Config_Postgres struct {
+	// The database of clutch.service.db.postgres, which must be listed before.
+	Postgres *Postgres `protobuf:"bytes,2,opt,name=postgres,proto3,oneof"`
+}
+
 func (*Config_Sqlite) isConfig_Type() {}
+
+func (*Config_Postgres) isConfig_Type() {}
 
 // SQLite is the embedded store, for one gateway process.
 type SQLite struct {
@@ -136,16 +153,57 @@ func (x *SQLite) GetPath() string {
 	return ""
 }
 
+// Postgres is for several gateways, or for a database that a team has already. Its schema is made and brought up to date by
+// tools/migrate, never by a gateway.
+type Postgres struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Postgres) Reset() {
+	*x = Postgres{}
+	mi := &file_api_config_service_store_v1_store_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Postgres) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Postgres) ProtoMessage() {}
+
+func (x *Postgres) ProtoReflect() protoreflect.Message {
+	mi := &file_api_config_service_store_v1_store_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Postgres.ProtoReflect.Descriptor instead.
+func (*Postgres) Descriptor() ([]byte, []int) {
+	return file_api_config_service_store_v1_store_proto_rawDescGZIP(), []int{2}
+}
+
 var File_api_config_service_store_v1_store_proto protoreflect.FileDescriptor
 
 const file_api_config_service_store_v1_store_proto_rawDesc = "" +
 	"\n" +
-	"'api/config/service/store/v1/store.proto\x12%haproxyaccess.config.service.store.v1\x1a\x17validate/validate.proto\"^\n" +
+	"'api/config/service/store/v1/store.proto\x12%haproxyaccess.config.service.store.v1\x1a\x17validate/validate.proto\"\xad\x01\n" +
 	"\x06Config\x12G\n" +
-	"\x06sqlite\x18\x01 \x01(\v2-.haproxyaccess.config.service.store.v1.SQLiteH\x00R\x06sqliteB\v\n" +
+	"\x06sqlite\x18\x01 \x01(\v2-.haproxyaccess.config.service.store.v1.SQLiteH\x00R\x06sqlite\x12M\n" +
+	"\bpostgres\x18\x02 \x01(\v2/.haproxyaccess.config.service.store.v1.PostgresH\x00R\bpostgresB\v\n" +
 	"\x04type\x12\x03\xf8B\x01\"%\n" +
 	"\x06SQLite\x12\x1b\n" +
-	"\x04path\x18\x01 \x01(\tB\a\xfaB\x04r\x02\x10\x01R\x04pathB]Z[github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/store/v1;storev1b\x06proto3"
+	"\x04path\x18\x01 \x01(\tB\a\xfaB\x04r\x02\x10\x01R\x04path\"\n" +
+	"\n" +
+	"\bPostgresB]Z[github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/store/v1;storev1b\x06proto3"
 
 var (
 	file_api_config_service_store_v1_store_proto_rawDescOnce sync.Once
@@ -159,18 +217,20 @@ func file_api_config_service_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_api_config_service_store_v1_store_proto_rawDescData
 }
 
-var file_api_config_service_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_api_config_service_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_api_config_service_store_v1_store_proto_goTypes = []any{
-	(*Config)(nil), // 0: haproxyaccess.config.service.store.v1.Config
-	(*SQLite)(nil), // 1: haproxyaccess.config.service.store.v1.SQLite
+	(*Config)(nil),   // 0: haproxyaccess.config.service.store.v1.Config
+	(*SQLite)(nil),   // 1: haproxyaccess.config.service.store.v1.SQLite
+	(*Postgres)(nil), // 2: haproxyaccess.config.service.store.v1.Postgres
 }
 var file_api_config_service_store_v1_store_proto_depIdxs = []int32{
 	1, // 0: haproxyaccess.config.service.store.v1.Config.sqlite:type_name -> haproxyaccess.config.service.store.v1.SQLite
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 1: haproxyaccess.config.service.store.v1.Config.postgres:type_name -> haproxyaccess.config.service.store.v1.Postgres
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_api_config_service_store_v1_store_proto_init() }
@@ -180,6 +240,7 @@ func file_api_config_service_store_v1_store_proto_init() {
 	}
 	file_api_config_service_store_v1_store_proto_msgTypes[0].OneofWrappers = []any{
 		(*Config_Sqlite)(nil),
+		(*Config_Postgres)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -187,7 +248,7 @@ func file_api_config_service_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_config_service_store_v1_store_proto_rawDesc), len(file_api_config_service_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -100,6 +100,48 @@ func (m *Config) validate(all bool) error {
 			}
 		}
 
+	case *Config_Postgres:
+		if v == nil {
+			err := ConfigValidationError{
+				field:  "Type",
+				reason: "oneof value cannot be a typed-nil",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		}
+		oneofTypePresent = true
+
+		if all {
+			switch v := interface{}(m.GetPostgres()).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, ConfigValidationError{
+						field:  "Postgres",
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, ConfigValidationError{
+						field:  "Postgres",
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(m.GetPostgres()).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return ConfigValidationError{
+					field:  "Postgres",
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
 	default:
 		_ = v // ensures v is used
 	}
@@ -299,3 +341,102 @@ var _ interface {
 	Cause() error
 	ErrorName() string
 } = SQLiteValidationError{}
+
+// Validate checks the field values on Postgres with the rules defined in the
+// proto definition for this message. If any rules are violated, the first
+// error encountered is returned, or nil if there are no violations.
+func (m *Postgres) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on Postgres with the rules defined in
+// the proto definition for this message. If any rules are violated, the
+// result is a list of violation errors wrapped in PostgresMultiError, or nil
+// if none found.
+func (m *Postgres) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *Postgres) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if len(errors) > 0 {
+		return PostgresMultiError(errors)
+	}
+
+	return nil
+}
+
+// PostgresMultiError is an error wrapping multiple validation errors returned
+// by Postgres.ValidateAll() if the designated constraints aren't met.
+type PostgresMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m PostgresMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m PostgresMultiError) AllErrors() []error { return m }
+
+// PostgresValidationError is the validation error returned by
+// Postgres.Validate if the designated constraints aren't met.
+type PostgresValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e PostgresValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e PostgresValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e PostgresValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e PostgresValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e PostgresValidationError) ErrorName() string { return "PostgresValidationError" }
+
+// Error satisfies the builtin error interface
+func (e PostgresValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sPostgres.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = PostgresValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = PostgresValidationError{}

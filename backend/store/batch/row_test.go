@@ -1,0 +1,54 @@
+package batch
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+)
+
+func TestDueAt(t *testing.T) {
+	at := func(ms int64) time.Time { return time.UnixMilli(ms) }
+	asked := grant.Extension{By: time.Hour, LapsesAt: at(40)}
+	for name, test := range map[string]struct {
+		grant grant.Grant
+		want  int64
+	}{
+		"pending":                       {grant.Grant{State: grant.Pending, LapsesAt: at(10), StartsAt: at(5), ExpiresAt: at(1)}, 10},
+		"approved, its window is first": {grant.Grant{State: grant.Approved, LapsesAt: at(10), StartsAt: at(5)}, 5},
+		"approved, it lapses before":    {grant.Grant{State: grant.Approved, LapsesAt: at(10), StartsAt: at(20)}, 10},
+		"approved, at once":             {grant.Grant{State: grant.Approved, LapsesAt: at(10)}, 0},
+		"active":                        {grant.Grant{State: grant.Active, ExpiresAt: at(50), LapsesAt: at(1)}, 50},
+		"active, an extension waits":    {grant.Grant{State: grant.Active, ExpiresAt: at(50), Extension: asked}, 40},
+		"active, and ends before":       {grant.Grant{State: grant.Active, ExpiresAt: at(30), Extension: asked}, 30},
+		"over":                          {grant.Grant{State: grant.Expired, ExpiresAt: at(50), LapsesAt: at(10)}, 0},
+		"active, none is asked for":     {grant.Grant{State: grant.Active, ExpiresAt: at(50), Extension: grant.Extension{LapsesAt: at(2)}}, 50},
+	} {
+		if got := dueAt(test.grant); got != test.want {
+			t.Errorf("%s: %d, want %d", name, got, test.want)
+		}
+	}
+}
+
+func TestReviewers(t *testing.T) {
+	review := grant.Review{Groups: []string{"security"}}
+	done := review
+	done.By = "dave@example.com"
+	now := time.UnixMilli(1)
+	for name, test := range map[string]struct {
+		grant grant.Grant
+		want  []string
+	}{
+		"before there was access": {grant.Grant{Review: review}, nil},
+		"while there is":          {grant.Grant{Review: review, ActivatedAt: now, State: grant.Active}, []string{"security"}},
+		"after it has ended":      {grant.Grant{Review: review, ActivatedAt: now, State: grant.Revoked}, []string{"security"}},
+		"once it was done":        {grant.Grant{Review: done, ActivatedAt: now}, nil},
+		"none":                    {grant.Grant{ActivatedAt: now}, nil},
+	} {
+		if diff := cmp.Diff(test.want, reviewers(test.grant)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

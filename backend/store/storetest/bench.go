@@ -1,0 +1,70 @@
+package storetest
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
+)
+
+// Benchmark measures grants a second: a whole one is a request that policy approves at once, with its three events, its
+// row and its idempotency key; a plain one is the request alone. They come one after the other, from as many callers at
+// once as the name says, or many in one change.
+func Benchmark(b *testing.B, open func(*testing.B) Store) {
+	for _, kind := range []struct {
+		name   string
+		events int
+	}{{"whole", 3}, {"plain", 1}} {
+		for _, callers := range []int{1, 8, 64, 512} {
+			b.Run(fmt.Sprintf("%s/callers=%d", kind.name, callers), func(b *testing.B) {
+				commitAtOnce(b, open(b), callers, kind.events)
+			})
+		}
+		b.Run(kind.name+"/one change of 1000", func(b *testing.B) { commitTogether(b, open(b), 1000, kind.events) })
+	}
+}
+
+func commitAtOnce(b *testing.B, s Store, callers, events int) {
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for range callers {
+		wg.Go(func() {
+			for i := n.Add(1); i <= int64(b.N); i = n.Add(1) {
+				if _, err := s.Commit(b.Context(), BenchChange(i, events)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "grants/s")
+}
+
+func commitTogether(b *testing.B, s Store, together, events int) {
+	b.ResetTimer()
+	for done := 0; done < b.N; {
+		var c store.Change
+		for range min(together, b.N-done) {
+			done++
+			c.Events = append(c.Events, BenchChange(int64(done), events).Events...)
+		}
+		c.Replay = &store.Replay{Caller: alice, Method: "RequestAccess", Key: fmt.Sprint("k", done), At: noon}
+		if _, err := s.Commit(b.Context(), c); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "grants/s")
+}
+
+// BenchChange is the n-th change: a grant with its first events. IDs come in no order, as those of callers do.
+func BenchChange(n int64, events int) store.Change {
+	id := fmt.Sprintf("%016x", uint64(n)*0x9e3779b97f4a7c15)
+	who := grant.Subject("service:" + id)
+	all := opened(id, who, billing, noon)
+	return store.Change{Events: all[:events], Replay: &store.Replay{Caller: who, Method: "RequestAccess", Key: id, Ref: id, At: noon}}
+}

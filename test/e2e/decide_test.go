@@ -1,0 +1,226 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func (p *place) events(grantID any, verbs ...string) []object {
+	p.t.Helper()
+	answer := p.do(audrey, "haproxyaccess/listEvents", object{"grantId": grantID, "verbs": verbs, "oldestFirst": true})
+	var all []object
+	for _, e := range answer["events"].([]any) {
+		all = append(all, e.(object))
+	}
+	return all
+}
+
+func (p *place) issue(email string, grant object) string {
+	p.t.Helper()
+	return p.do(email, "haproxyaccess/issueToken", object{"grantId": grant["id"]})["token"].(string)
+}
+
+// An active grant is made longer while requests pass: none of them is refused, far beyond the end that it had first.
+func TestExtensionHasNoGap(t *testing.T) {
+	p := start(t, nil)
+	g, token := p.open(alice, "staging", "billing", 20*time.Second)
+	firstEnd := p.time(g["expireTime"])
+	var current atomic.Pointer[string]
+	current.Store(&token)
+	stop, done := make(chan struct{}), make(chan string, 1)
+	go func() {
+		passed := 0
+		for {
+			select {
+			case <-stop:
+				done <- fmt.Sprintf("passed %d", passed)
+				return
+			default:
+			}
+			a, err := p.tryVisit(http.DefaultClient, stagingBilling, *current.Load())
+			if err != nil || a.status != http.StatusOK {
+				done <- fmt.Sprintf("after %d requests: %d %s %v", passed, a.status, a.why, err)
+				return
+			}
+			passed++
+		}
+	}()
+	for range 3 {
+		g = grantOf(p.do(alice, "haproxyaccess/extendAccess", object{
+			"grantId": g["id"], "duration": "3s", "reason": "not done yet", "idempotencyKey": newKey(),
+		}))
+		require.Equal(t, "ACTIVE", g["state"])
+		fresh := p.issue(alice, g)
+		current.Store(&fresh)
+	}
+	require.Equal(t, firstEnd.Add(9*time.Second), p.time(g["expireTime"]))
+	eventually(t, "the first end is long past", func() bool { return time.Now().After(firstEnd.Add(4 * time.Second)) })
+	close(stop)
+	result := <-done
+	require.True(t, strings.HasPrefix(result, "passed "), result)
+	t.Log(result)
+	// Then it ends on its last second, by HAProxy alone.
+	eventually(t, "the way closes", func() bool {
+		a, err := p.tryVisit(http.DefaultClient, stagingBilling, *current.Load())
+		return err == nil && a.status != http.StatusOK
+	})
+	require.False(t, time.Now().Before(p.time(g["expireTime"])))
+}
+
+func (p *place) time(text any) time.Time {
+	p.t.Helper()
+	at, err := time.Parse(time.RFC3339, text.(string))
+	require.NoError(p.t, err)
+	return at
+}
+
+// A lock closes what is open for the very next request, and stops what is new; lifting it brings nothing back.
+func TestLockEndsAndStopsAccess(t *testing.T) {
+	p := start(t, nil)
+	staging, stagingToken := p.open(alice, "staging", "billing", 15*time.Minute)
+	prod, prodToken := p.open(alice, "prod", "billing", 15*time.Minute)
+	waiting := p.request(alice, "prod", "ops", 15*time.Minute)
+	lock := object{
+		"environment": "prod", "reason": "incident 12", "untilTime": time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+		"idempotencyKey": newKey(),
+	}
+	status, _ := p.call(alice, "haproxyaccess/createLock", lock)
+	require.Equal(t, http.StatusForbidden, status)
+
+	dry := object{"dryRun": true}
+	for k, v := range lock {
+		dry[k] = v
+	}
+	counted := p.do(carol, "haproxyaccess/createLock", dry)
+	require.Equal(t, object{"pending": 1.0, "approved": 0.0, "active": 1.0}, counted["covered"])
+	require.Equal(t, http.StatusOK, p.visit(http.DefaultClient, prodBilling, prodToken).status)
+
+	locked := p.do(carol, "haproxyaccess/createLock", lock)
+	require.Equal(t, counted["covered"], locked["covered"])
+	p.refused(p.visit(http.DefaultClient, prodBilling, prodToken), http.StatusForbidden, "no_grant")
+	require.Equal(t, http.StatusOK, p.visit(http.DefaultClient, stagingBilling, stagingToken).status)
+	for _, g := range []object{prod, waiting} {
+		ended := p.get(alice, g)
+		require.Equal(t, []any{"REVOKED", "lock"}, []any{ended["state"], ended["endCause"]})
+	}
+	status, refusal := p.call(alice, "haproxyaccess/requestAccess", object{
+		"environment": "prod", "pool": "ops", "duration": "900s", "reason": "ticket 4711", "idempotencyKey": newKey(),
+	})
+	require.Equal(t, http.StatusForbidden, status)
+	require.Contains(t, refusal["message"], "incident 12")
+
+	id := locked["lock"].(object)["id"]
+	p.do(carol, "haproxyaccess/releaseLock", object{"lockId": id, "reason": "over", "idempotencyKey": newKey()})
+	p.refused(p.visit(http.DefaultClient, prodBilling, prodToken), http.StatusForbidden, "no_grant")
+	require.Equal(t, "REVOKED", p.get(alice, prod)["state"])
+	require.Equal(t, "PENDING", p.request(alice, "prod", "ops", 15*time.Minute)["state"])
+	require.Equal(t, "ACTIVE", p.get(alice, staging)["state"])
+}
+
+// I4: what policy no longer allows is revoked; files that are no policy change nothing.
+func TestI4PolicyChangeEndsGrants(t *testing.T) {
+	p := start(t, nil)
+	g, token := p.open(alice, "staging", "billing", 15*time.Minute)
+	before := p.do(carol, "haproxyaccess/getPolicy", object{})
+	require.Equal(t, "demo", before["policy"])
+	require.Equal(t, before["policyHash"], g["policyHash"])
+
+	// A test of the document fails: all of it is refused, and the answer says where.
+	require.NoError(t, p.SetPolicy([]byte(otherPolicy+"\n  - name: wrong\n    subject: {name: alice@example.com, groups: [engineering]}\n"+
+		"    request: {pool: staging/billing, for: 15m}\n    expect: {decision: allow}\n")))
+	eventually(t, "the refusal is seen", func() bool {
+		return strings.Contains(p.do(carol, "haproxyaccess/getPolicy", object{})["error"].(string), "policy.yaml:")
+	})
+	require.Equal(t, before["policyHash"], p.do(carol, "haproxyaccess/getPolicy", object{})["policyHash"])
+	require.Equal(t, http.StatusOK, p.visit(http.DefaultClient, stagingBilling, token).status)
+
+	require.NoError(t, p.SetPolicy([]byte(otherPolicy)))
+	eventually(t, "the grant is revoked", func() bool { return p.get(alice, g)["state"] == "REVOKED" })
+	require.Equal(t, "policy_changed", p.get(alice, g)["endCause"])
+	eventually(t, "HAProxy refuses", func() bool {
+		a, err := p.tryVisit(http.DefaultClient, stagingBilling, token)
+		return err == nil && a.why == "no_grant"
+	})
+	after := p.do(carol, "haproxyaccess/getPolicy", object{})
+	require.Equal(t, []any{"demo", ""}, []any{after["policy"], after["error"]})
+	require.NotEqual(t, before["policyHash"], after["policyHash"])
+	require.Len(t, p.events("", "policy"), 2)
+	eventually(t, "the change is in Clutch's audit log", func() bool {
+		events, _ := p.audit()
+		return strings.Count(strings.Join(events, "\n"), "GrantEvent.policy") == 2
+	})
+}
+
+const otherPolicy = `version: 1
+name: demo
+rules:
+  - name: prod
+    match: {environments: [prod]}
+    who: {groups: [engineering]}
+    limits: {max_duration: 1h}
+    approve: {all_of: [{group: prod-approvers}]}
+tests:
+  - name: staging is closed
+    subject: {name: alice@example.com, groups: [engineering]}
+    request: {pool: staging/billing, for: 15m}
+    expect: {decision: deny}`
+
+// I4: a group that is lost at the identity provider takes the access with it as soon as a login shows it, and the token of
+// before does not bring it back.
+func TestI4LostGroupEndsAccess(t *testing.T) {
+	p := start(t, nil)
+	g, token := p.open(alice, "staging", "billing", 15*time.Minute)
+	old := p.token(alice)
+	require.NoError(t, p.SetGroups(t.Context(), alice, "sales"))
+	// The login alone ends it: without her group, Clutch lets her call nothing.
+	fresh, err := p.Login(t.Context(), alice)
+	require.NoError(t, err)
+	eventually(t, "the grant is revoked", func() bool { return p.get(audrey, g)["state"] == "REVOKED" })
+	ended := p.get(audrey, g)
+	require.Equal(t, "group_lost", ended["endCause"])
+	require.Contains(t, ended["endComment"], "by login")
+	eventually(t, "HAProxy refuses", func() bool {
+		a, err := p.tryVisit(http.DefaultClient, stagingBilling, token)
+		return err == nil && a.why == "no_grant"
+	})
+	for _, clutchToken := range []string{old, fresh} {
+		p.tokens[alice] = clutchToken
+		status, _ := p.call(alice, "haproxyaccess/requestAccess", object{
+			"environment": "staging", "pool": "billing", "duration": "900s", "reason": "once more", "idempotencyKey": newKey(),
+		})
+		require.Equal(t, http.StatusForbidden, status)
+	}
+}
+
+// An emergency opens at once, is loud, and is reviewed by somebody else.
+func TestBreakGlassIsLoudAndReviewed(t *testing.T) {
+	p := start(t, nil)
+	ask := object{
+		"environment": "prod", "pool": "billing", "duration": "600s", "reason": "all is down", "breakGlass": true,
+		"idempotencyKey": newKey(),
+	}
+	g := grantOf(p.do(bob, "haproxyaccess/requestAccess", ask))
+	require.Equal(t, []any{"ACTIVE", true}, []any{g["state"], g["breakGlass"]})
+	require.Equal(t, []any{"prod-approvers"}, g["notify"])
+	require.Equal(t, http.StatusOK, p.visit(http.DefaultClient, prodBilling, p.issue(bob, g)).status)
+
+	review := object{"grantId": g["id"], "etag": g["etag"], "comment": "it was needed", "idempotencyKey": newKey()}
+	status, _ := p.call(bob, "haproxyaccess/reviewAccess", review)
+	require.Equal(t, http.StatusForbidden, status)
+	awaiting := p.do(alice, "haproxyaccess/listGrants", object{"awaitingMyReview": true})
+	require.Len(t, awaiting["grants"], 1)
+	done := grantOf(p.do(alice, "haproxyaccess/reviewAccess", review))
+	require.Equal(t, alice, done["review"].(object)["subject"])
+	events, text := p.audit()
+	require.Contains(t, events, bob+" AccessAPI.RequestAccess 0")
+	eventually(t, "it is in the audit log as what it is", func() bool {
+		_, text = p.audit()
+		return strings.Contains(text, `"breakGlass":true`) && strings.Contains(text, `"notify":["prod-approvers"]`)
+	})
+}
