@@ -1,6 +1,6 @@
 package decisions
 
-// Faults of the code that these tests have found and that are still there. While one is named here, cases that meet it are
+// Faults of the code that are still there: the last two were found by these tests, the first two by reading. While one is named here, cases that meet it are
 // not drawn, or not compared: everything else can be tested meanwhile. Who mends one sets it to false, and then removes it.
 const (
 	// An extension that answers no questions is judged afterwards with the answers of the request: a rule that was passed over
