@@ -30,21 +30,24 @@ func (s *Service) checkAsk(a Ask) error {
 	if err := checkReason(a.Reason); err != nil {
 		return err
 	}
-	if err := s.checkStart(a.StartsAt); err != nil {
+	if err := s.checkAhead(a.StartsAt); err != nil {
 		return err
 	}
 	return checkInputs(a.Inputs)
 }
 
-func (s *Service) checkStart(at time.Time) error {
-	switch now := s.Now(); {
-	case at.IsZero():
-	case !at.After(now):
-		return errorf(Invalid, "start_time: it has passed; leave it out to begin at once")
-	case at.Sub(now) > maxAhead:
+func (s *Service) checkAhead(at time.Time) error {
+	if at.Sub(s.Now()) > maxAhead {
 		return errorf(Invalid, "start_time: at most a year ahead")
 	}
 	return nil
+}
+
+func (s *Service) checkStart(at time.Time) error {
+	if !at.IsZero() && !at.After(s.Now()) {
+		return errorf(Invalid, "start_time: it has passed; leave it out to begin at once")
+	}
+	return s.checkAhead(at)
 }
 
 func checkReason(reason string) error {

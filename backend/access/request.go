@@ -59,6 +59,10 @@ func (s *Service) again(ctx context.Context, c call, do func() (store.Record, er
 }
 
 func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask Ask) (store.Record, error) {
+	// Here, and not with the rest of what is asked: the same call again may come after the window's beginning.
+	if err := s.checkStart(ask.StartsAt); err != nil {
+		return store.Record{}, err
+	}
 	done, err := s.turns.take(ctx, c.Subject)
 	if err != nil {
 		return store.Record{}, err

@@ -50,10 +50,7 @@ func extend(g Grant, a Action, at time.Time) Grant {
 	g.GivenAt, g.ExpiresAt, g.Duration = at, g.ExpiresAt.Add(e.By), g.Duration+e.By
 	g = rest(g, Ground{e.Rule, e.Policy, e.PolicyHash, e.Explanation})
 	g = rest(g, a.Ground)
-	g.Reason = e.Reason // the words that this decision was made on; those of before are in its events
-	if e.Inputs != nil {
-		g.Inputs = e.Inputs
-	}
+	g.Reason, g.Inputs = e.Reason, e.Inputs // what this decision was made on; the words of before are in its events
 	g.Extension = Extension{}
 	return g
 }

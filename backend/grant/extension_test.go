@@ -169,7 +169,7 @@ func TestTheGrantRestsOnTheLastDecision(t *testing.T) {
 	want := g.clone()
 	want.Version++
 	want.Steps, want.Ordered, want.Approvals = e.Steps, true, []Approval{yes(carol, "leads"), {By: bob, At: at, Comment: "ok", Groups: []string{"sre"}}}
-	want.Rule, want.Policy, want.PolicyHash, want.Explanation, want.Reason = "r", "p", "h", "e", e.Reason
+	want.Rule, want.Policy, want.PolicyHash, want.Explanation, want.Reason, want.Inputs = "r", "p", "h", "e", e.Reason, nil
 	want.ExpiresAt, want.Duration, want.GivenAt, want.Extension = noon.Add(26*time.Minute), 16*time.Minute, at, Extension{}
 	if diff := cmp.Diff(want, n); diff != "" {
 		t.Errorf("by people (-want +got):\n%s", diff)
@@ -197,7 +197,7 @@ func TestTheGrantRestsOnTheLastDecision(t *testing.T) {
 	n = must(t, g, Action{Verb: Extend, Actor: alice, Extension: Extension{By: time.Second, Reason: "more", Rule: "auto", Policy: "p2", PolicyHash: "h2", Explanation: "e2"}}, at)
 	want = g.clone()
 	want.Version++
-	want.Rule, want.Policy, want.PolicyHash, want.Explanation, want.Reason = "auto", "p2", "h2", "e2", "more"
+	want.Rule, want.Policy, want.PolicyHash, want.Explanation, want.Reason, want.Inputs = "auto", "p2", "h2", "e2", "more", nil
 	want.ExpiresAt, want.Duration, want.GivenAt = g.ExpiresAt.Add(time.Second), g.Duration+time.Second, at
 	if diff := cmp.Diff(want, n); diff != "" {
 		t.Errorf("at once (-want +got):\n%s", diff)

@@ -38,7 +38,7 @@ const (
 	CauseGivenUp       Cause = "given_up"       // by its own subject
 	CauseApprover      Cause = "approver"       // by somebody who may approve for its pool
 	CauseOperator      Cause = "operator"       // by an operator
-	CauseGroupLost     Cause = "group_lost"     // its ground, a group of the subject's or an approver's, is gone
+	CauseGroupLost     Cause = "group_lost"     // its ground, a group of its subject or of an agent's owner, is gone
 	CausePolicyChanged Cause = "policy_changed" // the policy in force does not allow it any more
 	CauseLock          Cause = "lock"           // a lock covers it
 )

@@ -167,6 +167,6 @@ var bugs = []bug{
 		{"backend/policy/judge.go", "r.At, r.StartsAt = g.RequestedAt, g.StartsAt", "r.At, r.StartsAt = f.At, g.StartsAt"},
 	}},
 	{name: "an extension is judged by the words of the request", edits: []edit{
-		{"backend/grant/extend.go", "g.Reason = e.Reason", "_ = e.Reason"},
+		{"backend/grant/extend.go", "g.Reason, g.Inputs = e.Reason, e.Inputs", "g.Inputs = e.Inputs"},
 	}},
 }

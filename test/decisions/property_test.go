@@ -38,7 +38,6 @@ type run struct {
 type pastCall struct {
 	who, key string
 	at       time.Time
-	starts   time.Time // of a request, when its window begins
 	again    call
 	altered  call
 }

@@ -195,7 +195,6 @@ func (r *run) request() {
 	other := a
 	other.Reason += "!"
 	r.act(who, request(a), request(other))
-	r.past[len(r.past)-1].starts = a.Starts
 }
 
 // given: policy would give it, by the groups of now.
@@ -234,9 +233,6 @@ func (r *run) extend() {
 	m := oracle.More{
 		Grant: g.ID, By: pick(r.T, "by", 5*time.Minute, 15*time.Minute, time.Hour, 3*time.Hour),
 		Reason: r.reason(), Inputs: r.inputs(),
-	}
-	if faultExtensionInputs && m.Inputs == nil {
-		m.Inputs = g.Inputs
 	}
 	if faultExtensionAtOnce {
 		r.pass(time.Millisecond)
@@ -322,8 +318,7 @@ func (r *run) token() {
 func (r *run) replay() {
 	var young []pastCall
 	for _, p := range r.past {
-		again := !faultWindowAgain || p.starts.IsZero() || p.starts.After(r.model.Now)
-		if again && r.model.Now.Sub(p.at) < 23*time.Hour {
+		if r.model.Now.Sub(p.at) < 23*time.Hour {
 			young = append(young, p)
 		}
 	}

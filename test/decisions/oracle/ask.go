@@ -24,12 +24,12 @@ func (w *World) Request(c Caller, ask Ask, k, id string) (Code, string) {
 	ref, found, code := w.use(c, "request", k, body)
 	_, exists := w.Tags[ask.Place]
 	switch {
-	case !found && !ask.Starts.IsZero() && !ask.Starts.After(w.Now):
-		return Invalid, ""
 	case !exists:
 		return NotFound, ""
 	case code != OK || found:
 		return code, ref
+	case !ask.Starts.IsZero() && !ask.Starts.After(w.Now):
+		return Invalid, ""
 	}
 	if !w.room(c.Name, ask.Place) {
 		return Conflict, ""
@@ -198,10 +198,7 @@ func (w *World) question(g *Grant) Question {
 
 func (w *World) lengthen(g *Grant, x *Extension) {
 	g.Expires, g.Duration, g.Given = g.Expires.Add(x.By), g.Duration+x.By, millisecond(w.Now)
-	g.Rule, g.Reason = x.Rule, x.Reason
-	if x.Inputs != nil {
-		g.Inputs = x.Inputs
-	}
+	g.Rule, g.Reason, g.Inputs = x.Rule, x.Reason, x.Inputs
 	if len(x.Steps) > 0 {
 		g.Steps, g.Ordered, g.Approvals = x.Steps, x.Ordered, x.Approvals
 	}
