@@ -857,6 +857,10 @@ type Enforcement struct {
 	// The grant has ended, and streams that ran then (a download, a WebSocket) were not cut: no new request passes, but
 	// they go on until they end by themselves or their worker does.
 	StreamsNotCut bool `protobuf:"varint,4,opt,name=streams_not_cut,json=streamsNotCut,proto3" json:"streams_not_cut,omitempty"`
+	// Until when those can run at most. Not set where nothing bounds them.
+	StreamsUntil *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=streams_until,json=streamsUntil,proto3" json:"streams_until,omitempty"`
+	// Node by node, of one grant that is read by itself.
+	Nodes         []*NodeEnforcement `protobuf:"bytes,6,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -919,6 +923,142 @@ func (x *Enforcement) GetStreamsNotCut() bool {
 	return false
 }
 
+func (x *Enforcement) GetStreamsUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StreamsUntil
+	}
+	return nil
+}
+
+func (x *Enforcement) GetNodes() []*NodeEnforcement {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+// NodeEnforcement is what became of a grant on one node.
+type NodeEnforcement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// The store's revision that was written last.
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// When its row was written, and read back.
+	WriteTime  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=write_time,json=writeTime,proto3" json:"write_time,omitempty"`
+	VerifyTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=verify_time,json=verifyTime,proto3" json:"verify_time,omitempty"`
+	// When its row was gone from memory, from the file, and from older workers.
+	RemoveTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=remove_time,json=removeTime,proto3" json:"remove_time,omitempty"`
+	// By HAProxy's log, where it is received: the first and the last request that was admitted, how many were, and how many
+	// were refused after the end.
+	FirstAdmittedTime        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=first_admitted_time,json=firstAdmittedTime,proto3" json:"first_admitted_time,omitempty"`
+	LastAdmittedTime         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_admitted_time,json=lastAdmittedTime,proto3" json:"last_admitted_time,omitempty"`
+	Admitted                 uint64                 `protobuf:"varint,8,opt,name=admitted,proto3" json:"admitted,omitempty"`
+	RefusedAfterEnd          uint64                 `protobuf:"varint,9,opt,name=refused_after_end,json=refusedAfterEnd,proto3" json:"refused_after_end,omitempty"`
+	FirstRefusedAfterEndTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=first_refused_after_end_time,json=firstRefusedAfterEndTime,proto3" json:"first_refused_after_end_time,omitempty"`
+	unknownFields            protoimpl.UnknownFields
+	sizeCache                protoimpl.SizeCache
+}
+
+func (x *NodeEnforcement) Reset() {
+	*x = NodeEnforcement{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeEnforcement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeEnforcement) ProtoMessage() {}
+
+func (x *NodeEnforcement) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeEnforcement.ProtoReflect.Descriptor instead.
+func (*NodeEnforcement) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *NodeEnforcement) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeEnforcement) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *NodeEnforcement) GetWriteTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WriteTime
+	}
+	return nil
+}
+
+func (x *NodeEnforcement) GetVerifyTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.VerifyTime
+	}
+	return nil
+}
+
+func (x *NodeEnforcement) GetRemoveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RemoveTime
+	}
+	return nil
+}
+
+func (x *NodeEnforcement) GetFirstAdmittedTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstAdmittedTime
+	}
+	return nil
+}
+
+func (x *NodeEnforcement) GetLastAdmittedTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastAdmittedTime
+	}
+	return nil
+}
+
+func (x *NodeEnforcement) GetAdmitted() uint64 {
+	if x != nil {
+		return x.Admitted
+	}
+	return 0
+}
+
+func (x *NodeEnforcement) GetRefusedAfterEnd() uint64 {
+	if x != nil {
+		return x.RefusedAfterEnd
+	}
+	return 0
+}
+
+func (x *NodeEnforcement) GetFirstRefusedAfterEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstRefusedAfterEndTime
+	}
+	return nil
+}
+
 // Pool is an HAProxy backend that access is asked for.
 type Pool struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -948,7 +1088,7 @@ type Pool struct {
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[7]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1100,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[7]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1113,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{7}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Pool) GetEnvironment() string {
@@ -1084,7 +1224,7 @@ type ListPoolsRequest struct {
 
 func (x *ListPoolsRequest) Reset() {
 	*x = ListPoolsRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[8]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1236,7 @@ func (x *ListPoolsRequest) String() string {
 func (*ListPoolsRequest) ProtoMessage() {}
 
 func (x *ListPoolsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[8]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1249,7 @@ func (x *ListPoolsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoolsRequest.ProtoReflect.Descriptor instead.
 func (*ListPoolsRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{8}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListPoolsRequest) GetEnvironment() string {
@@ -1128,7 +1268,7 @@ type ListPoolsResponse struct {
 
 func (x *ListPoolsResponse) Reset() {
 	*x = ListPoolsResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[9]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1140,7 +1280,7 @@ func (x *ListPoolsResponse) String() string {
 func (*ListPoolsResponse) ProtoMessage() {}
 
 func (x *ListPoolsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[9]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1153,7 +1293,7 @@ func (x *ListPoolsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoolsResponse.ProtoReflect.Descriptor instead.
 func (*ListPoolsResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{9}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListPoolsResponse) GetPools() []*Pool {
@@ -1180,7 +1320,7 @@ type PreviewAccessRequest struct {
 
 func (x *PreviewAccessRequest) Reset() {
 	*x = PreviewAccessRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[10]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1192,7 +1332,7 @@ func (x *PreviewAccessRequest) String() string {
 func (*PreviewAccessRequest) ProtoMessage() {}
 
 func (x *PreviewAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[10]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1205,7 +1345,7 @@ func (x *PreviewAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewAccessRequest.ProtoReflect.Descriptor instead.
 func (*PreviewAccessRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{10}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PreviewAccessRequest) GetEnvironment() string {
@@ -1286,7 +1426,7 @@ type PreviewAccessResponse struct {
 
 func (x *PreviewAccessResponse) Reset() {
 	*x = PreviewAccessResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[11]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1438,7 @@ func (x *PreviewAccessResponse) String() string {
 func (*PreviewAccessResponse) ProtoMessage() {}
 
 func (x *PreviewAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[11]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1451,7 @@ func (x *PreviewAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewAccessResponse.ProtoReflect.Descriptor instead.
 func (*PreviewAccessResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{11}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PreviewAccessResponse) GetAllowed() bool {
@@ -1446,7 +1586,7 @@ type RequestAccessRequest struct {
 
 func (x *RequestAccessRequest) Reset() {
 	*x = RequestAccessRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[12]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1458,7 +1598,7 @@ func (x *RequestAccessRequest) String() string {
 func (*RequestAccessRequest) ProtoMessage() {}
 
 func (x *RequestAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[12]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1471,7 +1611,7 @@ func (x *RequestAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestAccessRequest.ProtoReflect.Descriptor instead.
 func (*RequestAccessRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{12}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RequestAccessRequest) GetEnvironment() string {
@@ -1539,7 +1679,7 @@ type RequestAccessResponse struct {
 
 func (x *RequestAccessResponse) Reset() {
 	*x = RequestAccessResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[13]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1691,7 @@ func (x *RequestAccessResponse) String() string {
 func (*RequestAccessResponse) ProtoMessage() {}
 
 func (x *RequestAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[13]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1704,7 @@ func (x *RequestAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestAccessResponse.ProtoReflect.Descriptor instead.
 func (*RequestAccessResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{13}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RequestAccessResponse) GetGrant() *Grant {
@@ -1586,7 +1726,7 @@ type ApproveAccessRequest struct {
 
 func (x *ApproveAccessRequest) Reset() {
 	*x = ApproveAccessRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[14]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1738,7 @@ func (x *ApproveAccessRequest) String() string {
 func (*ApproveAccessRequest) ProtoMessage() {}
 
 func (x *ApproveAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[14]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1751,7 @@ func (x *ApproveAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveAccessRequest.ProtoReflect.Descriptor instead.
 func (*ApproveAccessRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{14}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ApproveAccessRequest) GetGrantId() string {
@@ -1651,7 +1791,7 @@ type ApproveAccessResponse struct {
 
 func (x *ApproveAccessResponse) Reset() {
 	*x = ApproveAccessResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[15]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1663,7 +1803,7 @@ func (x *ApproveAccessResponse) String() string {
 func (*ApproveAccessResponse) ProtoMessage() {}
 
 func (x *ApproveAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[15]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1676,7 +1816,7 @@ func (x *ApproveAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveAccessResponse.ProtoReflect.Descriptor instead.
 func (*ApproveAccessResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{15}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ApproveAccessResponse) GetGrant() *Grant {
@@ -1698,7 +1838,7 @@ type DenyAccessRequest struct {
 
 func (x *DenyAccessRequest) Reset() {
 	*x = DenyAccessRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[16]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1850,7 @@ func (x *DenyAccessRequest) String() string {
 func (*DenyAccessRequest) ProtoMessage() {}
 
 func (x *DenyAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[16]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1863,7 @@ func (x *DenyAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DenyAccessRequest.ProtoReflect.Descriptor instead.
 func (*DenyAccessRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{16}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DenyAccessRequest) GetGrantId() string {
@@ -1763,7 +1903,7 @@ type DenyAccessResponse struct {
 
 func (x *DenyAccessResponse) Reset() {
 	*x = DenyAccessResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[17]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +1915,7 @@ func (x *DenyAccessResponse) String() string {
 func (*DenyAccessResponse) ProtoMessage() {}
 
 func (x *DenyAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[17]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +1928,7 @@ func (x *DenyAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DenyAccessResponse.ProtoReflect.Descriptor instead.
 func (*DenyAccessResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{17}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DenyAccessResponse) GetGrant() *Grant {
@@ -1809,7 +1949,7 @@ type RevokeAccessRequest struct {
 
 func (x *RevokeAccessRequest) Reset() {
 	*x = RevokeAccessRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[18]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1821,7 +1961,7 @@ func (x *RevokeAccessRequest) String() string {
 func (*RevokeAccessRequest) ProtoMessage() {}
 
 func (x *RevokeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[18]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1834,7 +1974,7 @@ func (x *RevokeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeAccessRequest.ProtoReflect.Descriptor instead.
 func (*RevokeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{18}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RevokeAccessRequest) GetGrantId() string {
@@ -1867,7 +2007,7 @@ type RevokeAccessResponse struct {
 
 func (x *RevokeAccessResponse) Reset() {
 	*x = RevokeAccessResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[19]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1879,7 +2019,7 @@ func (x *RevokeAccessResponse) String() string {
 func (*RevokeAccessResponse) ProtoMessage() {}
 
 func (x *RevokeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[19]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1892,7 +2032,7 @@ func (x *RevokeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeAccessResponse.ProtoReflect.Descriptor instead.
 func (*RevokeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{19}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RevokeAccessResponse) GetGrant() *Grant {
@@ -1916,7 +2056,7 @@ type ExtendAccessRequest struct {
 
 func (x *ExtendAccessRequest) Reset() {
 	*x = ExtendAccessRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[20]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1928,7 +2068,7 @@ func (x *ExtendAccessRequest) String() string {
 func (*ExtendAccessRequest) ProtoMessage() {}
 
 func (x *ExtendAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[20]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1941,7 +2081,7 @@ func (x *ExtendAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendAccessRequest.ProtoReflect.Descriptor instead.
 func (*ExtendAccessRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{20}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExtendAccessRequest) GetGrantId() string {
@@ -1988,7 +2128,7 @@ type ExtendAccessResponse struct {
 
 func (x *ExtendAccessResponse) Reset() {
 	*x = ExtendAccessResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[21]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2140,7 @@ func (x *ExtendAccessResponse) String() string {
 func (*ExtendAccessResponse) ProtoMessage() {}
 
 func (x *ExtendAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[21]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2153,7 @@ func (x *ExtendAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendAccessResponse.ProtoReflect.Descriptor instead.
 func (*ExtendAccessResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{21}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExtendAccessResponse) GetGrant() *Grant {
@@ -2034,7 +2174,7 @@ type CancelExtensionRequest struct {
 
 func (x *CancelExtensionRequest) Reset() {
 	*x = CancelExtensionRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[22]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2186,7 @@ func (x *CancelExtensionRequest) String() string {
 func (*CancelExtensionRequest) ProtoMessage() {}
 
 func (x *CancelExtensionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[22]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2199,7 @@ func (x *CancelExtensionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelExtensionRequest.ProtoReflect.Descriptor instead.
 func (*CancelExtensionRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{22}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CancelExtensionRequest) GetGrantId() string {
@@ -2092,7 +2232,7 @@ type CancelExtensionResponse struct {
 
 func (x *CancelExtensionResponse) Reset() {
 	*x = CancelExtensionResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[23]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2104,7 +2244,7 @@ func (x *CancelExtensionResponse) String() string {
 func (*CancelExtensionResponse) ProtoMessage() {}
 
 func (x *CancelExtensionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[23]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2117,7 +2257,7 @@ func (x *CancelExtensionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelExtensionResponse.ProtoReflect.Descriptor instead.
 func (*CancelExtensionResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{23}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CancelExtensionResponse) GetGrant() *Grant {
@@ -2138,7 +2278,7 @@ type WithdrawApprovalRequest struct {
 
 func (x *WithdrawApprovalRequest) Reset() {
 	*x = WithdrawApprovalRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[24]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2150,7 +2290,7 @@ func (x *WithdrawApprovalRequest) String() string {
 func (*WithdrawApprovalRequest) ProtoMessage() {}
 
 func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[24]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2163,7 +2303,7 @@ func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawApprovalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawApprovalRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{24}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *WithdrawApprovalRequest) GetGrantId() string {
@@ -2196,7 +2336,7 @@ type WithdrawApprovalResponse struct {
 
 func (x *WithdrawApprovalResponse) Reset() {
 	*x = WithdrawApprovalResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[25]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2348,7 @@ func (x *WithdrawApprovalResponse) String() string {
 func (*WithdrawApprovalResponse) ProtoMessage() {}
 
 func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[25]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2361,7 @@ func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawApprovalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawApprovalResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{25}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *WithdrawApprovalResponse) GetGrant() *Grant {
@@ -2244,7 +2384,7 @@ type ReviewAccessRequest struct {
 
 func (x *ReviewAccessRequest) Reset() {
 	*x = ReviewAccessRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[26]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2256,7 +2396,7 @@ func (x *ReviewAccessRequest) String() string {
 func (*ReviewAccessRequest) ProtoMessage() {}
 
 func (x *ReviewAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[26]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2269,7 +2409,7 @@ func (x *ReviewAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewAccessRequest.ProtoReflect.Descriptor instead.
 func (*ReviewAccessRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{26}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReviewAccessRequest) GetGrantId() string {
@@ -2309,7 +2449,7 @@ type ReviewAccessResponse struct {
 
 func (x *ReviewAccessResponse) Reset() {
 	*x = ReviewAccessResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[27]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2321,7 +2461,7 @@ func (x *ReviewAccessResponse) String() string {
 func (*ReviewAccessResponse) ProtoMessage() {}
 
 func (x *ReviewAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[27]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2334,7 +2474,7 @@ func (x *ReviewAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewAccessResponse.ProtoReflect.Descriptor instead.
 func (*ReviewAccessResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{27}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReviewAccessResponse) GetGrant() *Grant {
@@ -2367,7 +2507,7 @@ type RevokeGrantsRequest struct {
 
 func (x *RevokeGrantsRequest) Reset() {
 	*x = RevokeGrantsRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[28]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2519,7 @@ func (x *RevokeGrantsRequest) String() string {
 func (*RevokeGrantsRequest) ProtoMessage() {}
 
 func (x *RevokeGrantsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[28]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2532,7 @@ func (x *RevokeGrantsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeGrantsRequest.ProtoReflect.Descriptor instead.
 func (*RevokeGrantsRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{28}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RevokeGrantsRequest) GetEnvironment() string {
@@ -2471,7 +2611,7 @@ type RevokeGrantsResponse struct {
 
 func (x *RevokeGrantsResponse) Reset() {
 	*x = RevokeGrantsResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[29]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2483,7 +2623,7 @@ func (x *RevokeGrantsResponse) String() string {
 func (*RevokeGrantsResponse) ProtoMessage() {}
 
 func (x *RevokeGrantsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[29]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2496,7 +2636,7 @@ func (x *RevokeGrantsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeGrantsResponse.ProtoReflect.Descriptor instead.
 func (*RevokeGrantsResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{29}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RevokeGrantsResponse) GetCovered() *OpenGrants {
@@ -2532,7 +2672,7 @@ type OpenGrants struct {
 
 func (x *OpenGrants) Reset() {
 	*x = OpenGrants{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[30]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +2684,7 @@ func (x *OpenGrants) String() string {
 func (*OpenGrants) ProtoMessage() {}
 
 func (x *OpenGrants) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[30]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +2697,7 @@ func (x *OpenGrants) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenGrants.ProtoReflect.Descriptor instead.
 func (*OpenGrants) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{30}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *OpenGrants) GetPending() uint32 {
@@ -2604,7 +2744,7 @@ type Lock struct {
 
 func (x *Lock) Reset() {
 	*x = Lock{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[31]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2616,7 +2756,7 @@ func (x *Lock) String() string {
 func (*Lock) ProtoMessage() {}
 
 func (x *Lock) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[31]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2629,7 +2769,7 @@ func (x *Lock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lock.ProtoReflect.Descriptor instead.
 func (*Lock) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{31}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Lock) GetId() string {
@@ -2723,7 +2863,7 @@ type CreateLockRequest struct {
 
 func (x *CreateLockRequest) Reset() {
 	*x = CreateLockRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[32]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2735,7 +2875,7 @@ func (x *CreateLockRequest) String() string {
 func (*CreateLockRequest) ProtoMessage() {}
 
 func (x *CreateLockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[32]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2748,7 +2888,7 @@ func (x *CreateLockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateLockRequest.ProtoReflect.Descriptor instead.
 func (*CreateLockRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{32}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CreateLockRequest) GetSubject() string {
@@ -2820,7 +2960,7 @@ type CreateLockResponse struct {
 
 func (x *CreateLockResponse) Reset() {
 	*x = CreateLockResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[33]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2832,7 +2972,7 @@ func (x *CreateLockResponse) String() string {
 func (*CreateLockResponse) ProtoMessage() {}
 
 func (x *CreateLockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[33]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2845,7 +2985,7 @@ func (x *CreateLockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateLockResponse.ProtoReflect.Descriptor instead.
 func (*CreateLockResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{33}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CreateLockResponse) GetLock() *Lock {
@@ -2880,7 +3020,7 @@ type ReleaseLockRequest struct {
 
 func (x *ReleaseLockRequest) Reset() {
 	*x = ReleaseLockRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[34]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2892,7 +3032,7 @@ func (x *ReleaseLockRequest) String() string {
 func (*ReleaseLockRequest) ProtoMessage() {}
 
 func (x *ReleaseLockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[34]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2905,7 +3045,7 @@ func (x *ReleaseLockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseLockRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseLockRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{34}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReleaseLockRequest) GetLockId() string {
@@ -2938,7 +3078,7 @@ type ReleaseLockResponse struct {
 
 func (x *ReleaseLockResponse) Reset() {
 	*x = ReleaseLockResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[35]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2950,7 +3090,7 @@ func (x *ReleaseLockResponse) String() string {
 func (*ReleaseLockResponse) ProtoMessage() {}
 
 func (x *ReleaseLockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[35]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2963,7 +3103,7 @@ func (x *ReleaseLockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseLockResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseLockResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{35}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReleaseLockResponse) GetLock() *Lock {
@@ -2983,7 +3123,7 @@ type ListLocksRequest struct {
 
 func (x *ListLocksRequest) Reset() {
 	*x = ListLocksRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[36]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2995,7 +3135,7 @@ func (x *ListLocksRequest) String() string {
 func (*ListLocksRequest) ProtoMessage() {}
 
 func (x *ListLocksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[36]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3008,7 +3148,7 @@ func (x *ListLocksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLocksRequest.ProtoReflect.Descriptor instead.
 func (*ListLocksRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{36}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListLocksRequest) GetAll() bool {
@@ -3028,7 +3168,7 @@ type ListLocksResponse struct {
 
 func (x *ListLocksResponse) Reset() {
 	*x = ListLocksResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[37]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3040,7 +3180,7 @@ func (x *ListLocksResponse) String() string {
 func (*ListLocksResponse) ProtoMessage() {}
 
 func (x *ListLocksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[37]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3053,7 +3193,7 @@ func (x *ListLocksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLocksResponse.ProtoReflect.Descriptor instead.
 func (*ListLocksResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{37}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListLocksResponse) GetLocks() []*Lock {
@@ -3087,7 +3227,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[38]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3099,7 +3239,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[38]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3112,7 +3252,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{38}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListEventsRequest) GetGrantId() string {
@@ -3196,7 +3336,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[39]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3208,7 +3348,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[39]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3221,7 +3361,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{39}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListEventsResponse) GetEvents() []*GrantEvent {
@@ -3246,7 +3386,7 @@ type GetPolicyRequest struct {
 
 func (x *GetPolicyRequest) Reset() {
 	*x = GetPolicyRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[40]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3258,7 +3398,7 @@ func (x *GetPolicyRequest) String() string {
 func (*GetPolicyRequest) ProtoMessage() {}
 
 func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[40]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3271,7 +3411,7 @@ func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{40}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{41}
 }
 
 type GetPolicyResponse struct {
@@ -3291,7 +3431,7 @@ type GetPolicyResponse struct {
 
 func (x *GetPolicyResponse) Reset() {
 	*x = GetPolicyResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[41]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3303,7 +3443,7 @@ func (x *GetPolicyResponse) String() string {
 func (*GetPolicyResponse) ProtoMessage() {}
 
 func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[41]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3316,7 +3456,7 @@ func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*GetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{41}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetPolicyResponse) GetPolicy() string {
@@ -3377,7 +3517,7 @@ type GetGrantRequest struct {
 
 func (x *GetGrantRequest) Reset() {
 	*x = GetGrantRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[42]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3389,7 +3529,7 @@ func (x *GetGrantRequest) String() string {
 func (*GetGrantRequest) ProtoMessage() {}
 
 func (x *GetGrantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[42]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3402,7 +3542,7 @@ func (x *GetGrantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGrantRequest.ProtoReflect.Descriptor instead.
 func (*GetGrantRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{42}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetGrantRequest) GetGrantId() string {
@@ -3421,7 +3561,7 @@ type GetGrantResponse struct {
 
 func (x *GetGrantResponse) Reset() {
 	*x = GetGrantResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[43]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3433,7 +3573,7 @@ func (x *GetGrantResponse) String() string {
 func (*GetGrantResponse) ProtoMessage() {}
 
 func (x *GetGrantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[43]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3446,7 +3586,7 @@ func (x *GetGrantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGrantResponse.ProtoReflect.Descriptor instead.
 func (*GetGrantResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{43}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetGrantResponse) GetGrant() *Grant {
@@ -3477,7 +3617,7 @@ type ListGrantsRequest struct {
 
 func (x *ListGrantsRequest) Reset() {
 	*x = ListGrantsRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[44]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3489,7 +3629,7 @@ func (x *ListGrantsRequest) String() string {
 func (*ListGrantsRequest) ProtoMessage() {}
 
 func (x *ListGrantsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[44]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3502,7 +3642,7 @@ func (x *ListGrantsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGrantsRequest.ProtoReflect.Descriptor instead.
 func (*ListGrantsRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{44}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListGrantsRequest) GetEnvironment() string {
@@ -3572,7 +3712,7 @@ type ListGrantsResponse struct {
 
 func (x *ListGrantsResponse) Reset() {
 	*x = ListGrantsResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[45]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3584,7 +3724,7 @@ func (x *ListGrantsResponse) String() string {
 func (*ListGrantsResponse) ProtoMessage() {}
 
 func (x *ListGrantsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[45]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3597,7 +3737,7 @@ func (x *ListGrantsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGrantsResponse.ProtoReflect.Descriptor instead.
 func (*ListGrantsResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{45}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListGrantsResponse) GetGrants() []*Grant {
@@ -3623,7 +3763,7 @@ type IssueTokenRequest struct {
 
 func (x *IssueTokenRequest) Reset() {
 	*x = IssueTokenRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[46]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3635,7 +3775,7 @@ func (x *IssueTokenRequest) String() string {
 func (*IssueTokenRequest) ProtoMessage() {}
 
 func (x *IssueTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[46]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3648,7 +3788,7 @@ func (x *IssueTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueTokenRequest.ProtoReflect.Descriptor instead.
 func (*IssueTokenRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{46}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *IssueTokenRequest) GetGrantId() string {
@@ -3669,7 +3809,7 @@ type IssueTokenResponse struct {
 
 func (x *IssueTokenResponse) Reset() {
 	*x = IssueTokenResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[47]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3681,7 +3821,7 @@ func (x *IssueTokenResponse) String() string {
 func (*IssueTokenResponse) ProtoMessage() {}
 
 func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[47]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3694,7 +3834,7 @@ func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueTokenResponse.ProtoReflect.Descriptor instead.
 func (*IssueTokenResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{47}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *IssueTokenResponse) GetToken() string {
@@ -3721,7 +3861,7 @@ type GetNodeStatusRequest struct {
 
 func (x *GetNodeStatusRequest) Reset() {
 	*x = GetNodeStatusRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[48]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3733,7 +3873,7 @@ func (x *GetNodeStatusRequest) String() string {
 func (*GetNodeStatusRequest) ProtoMessage() {}
 
 func (x *GetNodeStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[48]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3746,7 +3886,7 @@ func (x *GetNodeStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNodeStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetNodeStatusRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{48}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetNodeStatusRequest) GetEnvironment() string {
@@ -3765,7 +3905,7 @@ type GetNodeStatusResponse struct {
 
 func (x *GetNodeStatusResponse) Reset() {
 	*x = GetNodeStatusResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[49]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3777,7 +3917,7 @@ func (x *GetNodeStatusResponse) String() string {
 func (*GetNodeStatusResponse) ProtoMessage() {}
 
 func (x *GetNodeStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[49]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3790,7 +3930,7 @@ func (x *GetNodeStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNodeStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetNodeStatusResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{49}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetNodeStatusResponse) GetNodes() []*NodeStatus {
@@ -3821,13 +3961,30 @@ type NodeStatus struct {
 	// When the worker that answers now started.
 	WorkerStartTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=worker_start_time,json=workerStartTime,proto3" json:"worker_start_time,omitempty"`
 	HaproxyVersion  string                 `protobuf:"bytes,13,opt,name=haproxy_version,json=haproxyVersion,proto3" json:"haproxy_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Rows of grants on the node.
+	Rows uint64 `protobuf:"varint,14,opt,name=rows,proto3" json:"rows,omitempty"`
+	// Where the node comes from: "configuration", or a discovery's name.
+	Source string `protobuf:"bytes,15,opt,name=source,proto3" json:"source,omitempty"`
+	// The gateway that writes to it writes no more than one; this is its name.
+	Writer string `protobuf:"bytes,16,opt,name=writer,proto3" json:"writer,omitempty"`
+	// Rows or files of the last drift, at most 20.
+	LastDrift     []string               `protobuf:"bytes,17,rep,name=last_drift,json=lastDrift,proto3" json:"last_drift,omitempty"`
+	LastDriftTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=last_drift_time,json=lastDriftTime,proto3" json:"last_drift_time,omitempty"`
+	// Revocations that the node has not confirmed yet.
+	PendingRemovals uint64 `protobuf:"varint,19,opt,name=pending_removals,json=pendingRemovals,proto3" json:"pending_removals,omitempty"`
+	// Running streams can be cut, and older workers reached.
+	CutsStreams       bool `protobuf:"varint,20,opt,name=cuts_streams,json=cutsStreams,proto3" json:"cuts_streams,omitempty"`
+	ReachesOldWorkers bool `protobuf:"varint,21,opt,name=reaches_old_workers,json=reachesOldWorkers,proto3" json:"reaches_old_workers,omitempty"`
+	// manage_config: the enforcement part on the node is the one that we render; config_error says why not.
+	ConfigManaged bool   `protobuf:"varint,22,opt,name=config_managed,json=configManaged,proto3" json:"config_managed,omitempty"`
+	ConfigError   string `protobuf:"bytes,23,opt,name=config_error,json=configError,proto3" json:"config_error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[50]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3839,7 +3996,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[50]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3852,7 +4009,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{50}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *NodeStatus) GetNode() string {
@@ -3946,6 +4103,76 @@ func (x *NodeStatus) GetHaproxyVersion() string {
 	return ""
 }
 
+func (x *NodeStatus) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *NodeStatus) GetWriter() string {
+	if x != nil {
+		return x.Writer
+	}
+	return ""
+}
+
+func (x *NodeStatus) GetLastDrift() []string {
+	if x != nil {
+		return x.LastDrift
+	}
+	return nil
+}
+
+func (x *NodeStatus) GetLastDriftTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastDriftTime
+	}
+	return nil
+}
+
+func (x *NodeStatus) GetPendingRemovals() uint64 {
+	if x != nil {
+		return x.PendingRemovals
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetCutsStreams() bool {
+	if x != nil {
+		return x.CutsStreams
+	}
+	return false
+}
+
+func (x *NodeStatus) GetReachesOldWorkers() bool {
+	if x != nil {
+		return x.ReachesOldWorkers
+	}
+	return false
+}
+
+func (x *NodeStatus) GetConfigManaged() bool {
+	if x != nil {
+		return x.ConfigManaged
+	}
+	return false
+}
+
+func (x *NodeStatus) GetConfigError() string {
+	if x != nil {
+		return x.ConfigError
+	}
+	return ""
+}
+
 type ListPoolServersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Environment   string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
@@ -3956,7 +4183,7 @@ type ListPoolServersRequest struct {
 
 func (x *ListPoolServersRequest) Reset() {
 	*x = ListPoolServersRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[51]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3968,7 +4195,7 @@ func (x *ListPoolServersRequest) String() string {
 func (*ListPoolServersRequest) ProtoMessage() {}
 
 func (x *ListPoolServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[51]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3981,7 +4208,7 @@ func (x *ListPoolServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoolServersRequest.ProtoReflect.Descriptor instead.
 func (*ListPoolServersRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{51}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListPoolServersRequest) GetEnvironment() string {
@@ -4007,7 +4234,7 @@ type ListPoolServersResponse struct {
 
 func (x *ListPoolServersResponse) Reset() {
 	*x = ListPoolServersResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[52]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4019,7 +4246,7 @@ func (x *ListPoolServersResponse) String() string {
 func (*ListPoolServersResponse) ProtoMessage() {}
 
 func (x *ListPoolServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[52]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4032,7 +4259,7 @@ func (x *ListPoolServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoolServersResponse.ProtoReflect.Descriptor instead.
 func (*ListPoolServersResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{52}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListPoolServersResponse) GetServers() []*PoolServer {
@@ -4059,7 +4286,7 @@ type PoolServer struct {
 
 func (x *PoolServer) Reset() {
 	*x = PoolServer{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[53]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4071,7 +4298,7 @@ func (x *PoolServer) String() string {
 func (*PoolServer) ProtoMessage() {}
 
 func (x *PoolServer) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[53]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4084,7 +4311,7 @@ func (x *PoolServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolServer.ProtoReflect.Descriptor instead.
 func (*PoolServer) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{53}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *PoolServer) GetNode() string {
@@ -4151,7 +4378,7 @@ type AddPoolServerRequest struct {
 
 func (x *AddPoolServerRequest) Reset() {
 	*x = AddPoolServerRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[54]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4163,7 +4390,7 @@ func (x *AddPoolServerRequest) String() string {
 func (*AddPoolServerRequest) ProtoMessage() {}
 
 func (x *AddPoolServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[54]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4176,7 +4403,7 @@ func (x *AddPoolServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPoolServerRequest.ProtoReflect.Descriptor instead.
 func (*AddPoolServerRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{54}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *AddPoolServerRequest) GetEnvironment() string {
@@ -4230,7 +4457,7 @@ type AddPoolServerResponse struct {
 
 func (x *AddPoolServerResponse) Reset() {
 	*x = AddPoolServerResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[55]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4242,7 +4469,7 @@ func (x *AddPoolServerResponse) String() string {
 func (*AddPoolServerResponse) ProtoMessage() {}
 
 func (x *AddPoolServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[55]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4255,7 +4482,7 @@ func (x *AddPoolServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPoolServerResponse.ProtoReflect.Descriptor instead.
 func (*AddPoolServerResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{55}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *AddPoolServerResponse) GetServers() []*PoolServer {
@@ -4277,7 +4504,7 @@ type RemovePoolServerRequest struct {
 
 func (x *RemovePoolServerRequest) Reset() {
 	*x = RemovePoolServerRequest{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[56]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4289,7 +4516,7 @@ func (x *RemovePoolServerRequest) String() string {
 func (*RemovePoolServerRequest) ProtoMessage() {}
 
 func (x *RemovePoolServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[56]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4302,7 +4529,7 @@ func (x *RemovePoolServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePoolServerRequest.ProtoReflect.Descriptor instead.
 func (*RemovePoolServerRequest) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{56}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *RemovePoolServerRequest) GetEnvironment() string {
@@ -4342,7 +4569,7 @@ type RemovePoolServerResponse struct {
 
 func (x *RemovePoolServerResponse) Reset() {
 	*x = RemovePoolServerResponse{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[57]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4354,7 +4581,7 @@ func (x *RemovePoolServerResponse) String() string {
 func (*RemovePoolServerResponse) ProtoMessage() {}
 
 func (x *RemovePoolServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[57]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4367,7 +4594,7 @@ func (x *RemovePoolServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePoolServerResponse.ProtoReflect.Descriptor instead.
 func (*RemovePoolServerResponse) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{57}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RemovePoolServerResponse) GetServers() []*PoolServer {
@@ -4430,7 +4657,7 @@ type GrantEvent struct {
 
 func (x *GrantEvent) Reset() {
 	*x = GrantEvent{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[58]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4442,7 +4669,7 @@ func (x *GrantEvent) String() string {
 func (*GrantEvent) ProtoMessage() {}
 
 func (x *GrantEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[58]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4455,7 +4682,7 @@ func (x *GrantEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantEvent.ProtoReflect.Descriptor instead.
 func (*GrantEvent) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{58}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *GrantEvent) GetRevision() uint64 {
@@ -4679,7 +4906,7 @@ type ApprovalStep_Quorum struct {
 
 func (x *ApprovalStep_Quorum) Reset() {
 	*x = ApprovalStep_Quorum{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[60]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4691,7 +4918,7 @@ func (x *ApprovalStep_Quorum) String() string {
 func (*ApprovalStep_Quorum) ProtoMessage() {}
 
 func (x *ApprovalStep_Quorum) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[60]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4737,7 +4964,7 @@ type PreviewAccessResponse_Finding struct {
 
 func (x *PreviewAccessResponse_Finding) Reset() {
 	*x = PreviewAccessResponse_Finding{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[63]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4749,7 +4976,7 @@ func (x *PreviewAccessResponse_Finding) String() string {
 func (*PreviewAccessResponse_Finding) ProtoMessage() {}
 
 func (x *PreviewAccessResponse_Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[63]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4762,7 +4989,7 @@ func (x *PreviewAccessResponse_Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewAccessResponse_Finding.ProtoReflect.Descriptor instead.
 func (*PreviewAccessResponse_Finding) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{11, 0}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{12, 0}
 }
 
 func (x *PreviewAccessResponse_Finding) GetRule() string {
@@ -4805,7 +5032,7 @@ type NodeStatus_Lease struct {
 
 func (x *NodeStatus_Lease) Reset() {
 	*x = NodeStatus_Lease{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[66]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4817,7 +5044,7 @@ func (x *NodeStatus_Lease) String() string {
 func (*NodeStatus_Lease) ProtoMessage() {}
 
 func (x *NodeStatus_Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[66]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4830,7 +5057,7 @@ func (x *NodeStatus_Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus_Lease.ProtoReflect.Descriptor instead.
 func (*NodeStatus_Lease) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{50, 0}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{51, 0}
 }
 
 func (x *NodeStatus_Lease) GetEnvironment() string {
@@ -4960,13 +5187,30 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x18\n" +
 	"\achoices\x18\x04 \x03(\tR\achoices\x12\x1a\n" +
 	"\boptional\x18\x05 \x01(\bR\boptional\x12\x18\n" +
-	"\amessage\x18\x06 \x01(\tR\amessage\"\xc5\x01\n" +
+	"\amessage\x18\x06 \x01(\tR\amessage\"\xbf\x02\n" +
 	"\vEnforcement\x12\x1f\n" +
 	"\vnodes_total\x18\x01 \x01(\rR\n" +
 	"nodesTotal\x12%\n" +
 	"\x0enodes_enforced\x18\x02 \x01(\rR\rnodesEnforced\x12F\n" +
 	"\x11old_workers_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0foldWorkersUntil\x12&\n" +
-	"\x0fstreams_not_cut\x18\x04 \x01(\bR\rstreamsNotCut\"\xc3\x04\n" +
+	"\x0fstreams_not_cut\x18\x04 \x01(\bR\rstreamsNotCut\x12?\n" +
+	"\rstreams_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fstreamsUntil\x127\n" +
+	"\x05nodes\x18\x06 \x03(\v2!.haproxyaccess.v1.NodeEnforcementR\x05nodes\"\xb0\x04\n" +
+	"\x0fNodeEnforcement\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x129\n" +
+	"\n" +
+	"write_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\twriteTime\x12;\n" +
+	"\vverify_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"verifyTime\x12;\n" +
+	"\vremove_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"removeTime\x12J\n" +
+	"\x13first_admitted_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x11firstAdmittedTime\x12H\n" +
+	"\x12last_admitted_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x10lastAdmittedTime\x12\x1a\n" +
+	"\badmitted\x18\b \x01(\x04R\badmitted\x12*\n" +
+	"\x11refused_after_end\x18\t \x01(\x04R\x0frefusedAfterEnd\x12Z\n" +
+	"\x1cfirst_refused_after_end_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x18firstRefusedAfterEndTime\"\xc3\x04\n" +
 	"\x04Pool\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x12\n" +
 	"\x04pool\x18\x02 \x01(\tR\x04pool\x12 \n" +
@@ -5234,7 +5478,7 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\venvironment\x18\x01 \x01(\tB\a\xfaB\x04r\x02\x18\x1fR\venvironment:\x1b\xb2\xe1\x1c\x17\n" +
 	"\x15\x12\x13haproxyaccess/nodes\"K\n" +
 	"\x15GetNodeStatusResponse\x122\n" +
-	"\x05nodes\x18\x01 \x03(\v2\x1c.haproxyaccess.v1.NodeStatusR\x05nodes\"\xb5\x05\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x1c.haproxyaccess.v1.NodeStatusR\x05nodes\"\xa4\b\n" +
 	"\n" +
 	"NodeStatus\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\"\n" +
@@ -5250,7 +5494,18 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	" \x01(\v2\x19.google.protobuf.DurationR\vclockOffset\x12%\n" +
 	"\x0edrift_repaired\x18\v \x01(\x04R\rdriftRepaired\x12F\n" +
 	"\x11worker_start_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x0fworkerStartTime\x12'\n" +
-	"\x0fhaproxy_version\x18\r \x01(\tR\x0ehaproxyVersion\x1am\n" +
+	"\x0fhaproxy_version\x18\r \x01(\tR\x0ehaproxyVersion\x12\x12\n" +
+	"\x04rows\x18\x0e \x01(\x04R\x04rows\x12\x16\n" +
+	"\x06source\x18\x0f \x01(\tR\x06source\x12\x16\n" +
+	"\x06writer\x18\x10 \x01(\tR\x06writer\x12\x1d\n" +
+	"\n" +
+	"last_drift\x18\x11 \x03(\tR\tlastDrift\x12B\n" +
+	"\x0flast_drift_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\rlastDriftTime\x12)\n" +
+	"\x10pending_removals\x18\x13 \x01(\x04R\x0fpendingRemovals\x12!\n" +
+	"\fcuts_streams\x18\x14 \x01(\bR\vcutsStreams\x12.\n" +
+	"\x13reaches_old_workers\x18\x15 \x01(\bR\x11reachesOldWorkers\x12%\n" +
+	"\x0econfig_managed\x18\x16 \x01(\bR\rconfigManaged\x12!\n" +
+	"\fconfig_error\x18\x17 \x01(\tR\vconfigError\x1am\n" +
 	"\x05Lease\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x10\n" +
@@ -5374,7 +5629,7 @@ func file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP() []byte {
 }
 
 var file_api_haproxyaccess_v1_haproxyaccess_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
+var file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_api_haproxyaccess_v1_haproxyaccess_proto_goTypes = []any{
 	(Grant_State)(0),                      // 0: haproxyaccess.v1.Grant.State
 	(*Grant)(nil),                         // 1: haproxyaccess.v1.Grant
@@ -5384,215 +5639,225 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_goTypes = []any{
 	(*Extension)(nil),                     // 5: haproxyaccess.v1.Extension
 	(*Input)(nil),                         // 6: haproxyaccess.v1.Input
 	(*Enforcement)(nil),                   // 7: haproxyaccess.v1.Enforcement
-	(*Pool)(nil),                          // 8: haproxyaccess.v1.Pool
-	(*ListPoolsRequest)(nil),              // 9: haproxyaccess.v1.ListPoolsRequest
-	(*ListPoolsResponse)(nil),             // 10: haproxyaccess.v1.ListPoolsResponse
-	(*PreviewAccessRequest)(nil),          // 11: haproxyaccess.v1.PreviewAccessRequest
-	(*PreviewAccessResponse)(nil),         // 12: haproxyaccess.v1.PreviewAccessResponse
-	(*RequestAccessRequest)(nil),          // 13: haproxyaccess.v1.RequestAccessRequest
-	(*RequestAccessResponse)(nil),         // 14: haproxyaccess.v1.RequestAccessResponse
-	(*ApproveAccessRequest)(nil),          // 15: haproxyaccess.v1.ApproveAccessRequest
-	(*ApproveAccessResponse)(nil),         // 16: haproxyaccess.v1.ApproveAccessResponse
-	(*DenyAccessRequest)(nil),             // 17: haproxyaccess.v1.DenyAccessRequest
-	(*DenyAccessResponse)(nil),            // 18: haproxyaccess.v1.DenyAccessResponse
-	(*RevokeAccessRequest)(nil),           // 19: haproxyaccess.v1.RevokeAccessRequest
-	(*RevokeAccessResponse)(nil),          // 20: haproxyaccess.v1.RevokeAccessResponse
-	(*ExtendAccessRequest)(nil),           // 21: haproxyaccess.v1.ExtendAccessRequest
-	(*ExtendAccessResponse)(nil),          // 22: haproxyaccess.v1.ExtendAccessResponse
-	(*CancelExtensionRequest)(nil),        // 23: haproxyaccess.v1.CancelExtensionRequest
-	(*CancelExtensionResponse)(nil),       // 24: haproxyaccess.v1.CancelExtensionResponse
-	(*WithdrawApprovalRequest)(nil),       // 25: haproxyaccess.v1.WithdrawApprovalRequest
-	(*WithdrawApprovalResponse)(nil),      // 26: haproxyaccess.v1.WithdrawApprovalResponse
-	(*ReviewAccessRequest)(nil),           // 27: haproxyaccess.v1.ReviewAccessRequest
-	(*ReviewAccessResponse)(nil),          // 28: haproxyaccess.v1.ReviewAccessResponse
-	(*RevokeGrantsRequest)(nil),           // 29: haproxyaccess.v1.RevokeGrantsRequest
-	(*RevokeGrantsResponse)(nil),          // 30: haproxyaccess.v1.RevokeGrantsResponse
-	(*OpenGrants)(nil),                    // 31: haproxyaccess.v1.OpenGrants
-	(*Lock)(nil),                          // 32: haproxyaccess.v1.Lock
-	(*CreateLockRequest)(nil),             // 33: haproxyaccess.v1.CreateLockRequest
-	(*CreateLockResponse)(nil),            // 34: haproxyaccess.v1.CreateLockResponse
-	(*ReleaseLockRequest)(nil),            // 35: haproxyaccess.v1.ReleaseLockRequest
-	(*ReleaseLockResponse)(nil),           // 36: haproxyaccess.v1.ReleaseLockResponse
-	(*ListLocksRequest)(nil),              // 37: haproxyaccess.v1.ListLocksRequest
-	(*ListLocksResponse)(nil),             // 38: haproxyaccess.v1.ListLocksResponse
-	(*ListEventsRequest)(nil),             // 39: haproxyaccess.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),            // 40: haproxyaccess.v1.ListEventsResponse
-	(*GetPolicyRequest)(nil),              // 41: haproxyaccess.v1.GetPolicyRequest
-	(*GetPolicyResponse)(nil),             // 42: haproxyaccess.v1.GetPolicyResponse
-	(*GetGrantRequest)(nil),               // 43: haproxyaccess.v1.GetGrantRequest
-	(*GetGrantResponse)(nil),              // 44: haproxyaccess.v1.GetGrantResponse
-	(*ListGrantsRequest)(nil),             // 45: haproxyaccess.v1.ListGrantsRequest
-	(*ListGrantsResponse)(nil),            // 46: haproxyaccess.v1.ListGrantsResponse
-	(*IssueTokenRequest)(nil),             // 47: haproxyaccess.v1.IssueTokenRequest
-	(*IssueTokenResponse)(nil),            // 48: haproxyaccess.v1.IssueTokenResponse
-	(*GetNodeStatusRequest)(nil),          // 49: haproxyaccess.v1.GetNodeStatusRequest
-	(*GetNodeStatusResponse)(nil),         // 50: haproxyaccess.v1.GetNodeStatusResponse
-	(*NodeStatus)(nil),                    // 51: haproxyaccess.v1.NodeStatus
-	(*ListPoolServersRequest)(nil),        // 52: haproxyaccess.v1.ListPoolServersRequest
-	(*ListPoolServersResponse)(nil),       // 53: haproxyaccess.v1.ListPoolServersResponse
-	(*PoolServer)(nil),                    // 54: haproxyaccess.v1.PoolServer
-	(*AddPoolServerRequest)(nil),          // 55: haproxyaccess.v1.AddPoolServerRequest
-	(*AddPoolServerResponse)(nil),         // 56: haproxyaccess.v1.AddPoolServerResponse
-	(*RemovePoolServerRequest)(nil),       // 57: haproxyaccess.v1.RemovePoolServerRequest
-	(*RemovePoolServerResponse)(nil),      // 58: haproxyaccess.v1.RemovePoolServerResponse
-	(*GrantEvent)(nil),                    // 59: haproxyaccess.v1.GrantEvent
-	nil,                                   // 60: haproxyaccess.v1.Grant.InputsEntry
-	(*ApprovalStep_Quorum)(nil),           // 61: haproxyaccess.v1.ApprovalStep.Quorum
-	nil,                                   // 62: haproxyaccess.v1.Extension.InputsEntry
-	nil,                                   // 63: haproxyaccess.v1.PreviewAccessRequest.InputsEntry
-	(*PreviewAccessResponse_Finding)(nil), // 64: haproxyaccess.v1.PreviewAccessResponse.Finding
-	nil,                                   // 65: haproxyaccess.v1.RequestAccessRequest.InputsEntry
-	nil,                                   // 66: haproxyaccess.v1.ExtendAccessRequest.InputsEntry
-	(*NodeStatus_Lease)(nil),              // 67: haproxyaccess.v1.NodeStatus.Lease
-	nil,                                   // 68: haproxyaccess.v1.GrantEvent.InputsEntry
-	(*durationpb.Duration)(nil),           // 69: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),         // 70: google.protobuf.Timestamp
+	(*NodeEnforcement)(nil),               // 8: haproxyaccess.v1.NodeEnforcement
+	(*Pool)(nil),                          // 9: haproxyaccess.v1.Pool
+	(*ListPoolsRequest)(nil),              // 10: haproxyaccess.v1.ListPoolsRequest
+	(*ListPoolsResponse)(nil),             // 11: haproxyaccess.v1.ListPoolsResponse
+	(*PreviewAccessRequest)(nil),          // 12: haproxyaccess.v1.PreviewAccessRequest
+	(*PreviewAccessResponse)(nil),         // 13: haproxyaccess.v1.PreviewAccessResponse
+	(*RequestAccessRequest)(nil),          // 14: haproxyaccess.v1.RequestAccessRequest
+	(*RequestAccessResponse)(nil),         // 15: haproxyaccess.v1.RequestAccessResponse
+	(*ApproveAccessRequest)(nil),          // 16: haproxyaccess.v1.ApproveAccessRequest
+	(*ApproveAccessResponse)(nil),         // 17: haproxyaccess.v1.ApproveAccessResponse
+	(*DenyAccessRequest)(nil),             // 18: haproxyaccess.v1.DenyAccessRequest
+	(*DenyAccessResponse)(nil),            // 19: haproxyaccess.v1.DenyAccessResponse
+	(*RevokeAccessRequest)(nil),           // 20: haproxyaccess.v1.RevokeAccessRequest
+	(*RevokeAccessResponse)(nil),          // 21: haproxyaccess.v1.RevokeAccessResponse
+	(*ExtendAccessRequest)(nil),           // 22: haproxyaccess.v1.ExtendAccessRequest
+	(*ExtendAccessResponse)(nil),          // 23: haproxyaccess.v1.ExtendAccessResponse
+	(*CancelExtensionRequest)(nil),        // 24: haproxyaccess.v1.CancelExtensionRequest
+	(*CancelExtensionResponse)(nil),       // 25: haproxyaccess.v1.CancelExtensionResponse
+	(*WithdrawApprovalRequest)(nil),       // 26: haproxyaccess.v1.WithdrawApprovalRequest
+	(*WithdrawApprovalResponse)(nil),      // 27: haproxyaccess.v1.WithdrawApprovalResponse
+	(*ReviewAccessRequest)(nil),           // 28: haproxyaccess.v1.ReviewAccessRequest
+	(*ReviewAccessResponse)(nil),          // 29: haproxyaccess.v1.ReviewAccessResponse
+	(*RevokeGrantsRequest)(nil),           // 30: haproxyaccess.v1.RevokeGrantsRequest
+	(*RevokeGrantsResponse)(nil),          // 31: haproxyaccess.v1.RevokeGrantsResponse
+	(*OpenGrants)(nil),                    // 32: haproxyaccess.v1.OpenGrants
+	(*Lock)(nil),                          // 33: haproxyaccess.v1.Lock
+	(*CreateLockRequest)(nil),             // 34: haproxyaccess.v1.CreateLockRequest
+	(*CreateLockResponse)(nil),            // 35: haproxyaccess.v1.CreateLockResponse
+	(*ReleaseLockRequest)(nil),            // 36: haproxyaccess.v1.ReleaseLockRequest
+	(*ReleaseLockResponse)(nil),           // 37: haproxyaccess.v1.ReleaseLockResponse
+	(*ListLocksRequest)(nil),              // 38: haproxyaccess.v1.ListLocksRequest
+	(*ListLocksResponse)(nil),             // 39: haproxyaccess.v1.ListLocksResponse
+	(*ListEventsRequest)(nil),             // 40: haproxyaccess.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),            // 41: haproxyaccess.v1.ListEventsResponse
+	(*GetPolicyRequest)(nil),              // 42: haproxyaccess.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),             // 43: haproxyaccess.v1.GetPolicyResponse
+	(*GetGrantRequest)(nil),               // 44: haproxyaccess.v1.GetGrantRequest
+	(*GetGrantResponse)(nil),              // 45: haproxyaccess.v1.GetGrantResponse
+	(*ListGrantsRequest)(nil),             // 46: haproxyaccess.v1.ListGrantsRequest
+	(*ListGrantsResponse)(nil),            // 47: haproxyaccess.v1.ListGrantsResponse
+	(*IssueTokenRequest)(nil),             // 48: haproxyaccess.v1.IssueTokenRequest
+	(*IssueTokenResponse)(nil),            // 49: haproxyaccess.v1.IssueTokenResponse
+	(*GetNodeStatusRequest)(nil),          // 50: haproxyaccess.v1.GetNodeStatusRequest
+	(*GetNodeStatusResponse)(nil),         // 51: haproxyaccess.v1.GetNodeStatusResponse
+	(*NodeStatus)(nil),                    // 52: haproxyaccess.v1.NodeStatus
+	(*ListPoolServersRequest)(nil),        // 53: haproxyaccess.v1.ListPoolServersRequest
+	(*ListPoolServersResponse)(nil),       // 54: haproxyaccess.v1.ListPoolServersResponse
+	(*PoolServer)(nil),                    // 55: haproxyaccess.v1.PoolServer
+	(*AddPoolServerRequest)(nil),          // 56: haproxyaccess.v1.AddPoolServerRequest
+	(*AddPoolServerResponse)(nil),         // 57: haproxyaccess.v1.AddPoolServerResponse
+	(*RemovePoolServerRequest)(nil),       // 58: haproxyaccess.v1.RemovePoolServerRequest
+	(*RemovePoolServerResponse)(nil),      // 59: haproxyaccess.v1.RemovePoolServerResponse
+	(*GrantEvent)(nil),                    // 60: haproxyaccess.v1.GrantEvent
+	nil,                                   // 61: haproxyaccess.v1.Grant.InputsEntry
+	(*ApprovalStep_Quorum)(nil),           // 62: haproxyaccess.v1.ApprovalStep.Quorum
+	nil,                                   // 63: haproxyaccess.v1.Extension.InputsEntry
+	nil,                                   // 64: haproxyaccess.v1.PreviewAccessRequest.InputsEntry
+	(*PreviewAccessResponse_Finding)(nil), // 65: haproxyaccess.v1.PreviewAccessResponse.Finding
+	nil,                                   // 66: haproxyaccess.v1.RequestAccessRequest.InputsEntry
+	nil,                                   // 67: haproxyaccess.v1.ExtendAccessRequest.InputsEntry
+	(*NodeStatus_Lease)(nil),              // 68: haproxyaccess.v1.NodeStatus.Lease
+	nil,                                   // 69: haproxyaccess.v1.GrantEvent.InputsEntry
+	(*durationpb.Duration)(nil),           // 70: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),         // 71: google.protobuf.Timestamp
 }
 var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	0,   // 0: haproxyaccess.v1.Grant.state:type_name -> haproxyaccess.v1.Grant.State
-	69,  // 1: haproxyaccess.v1.Grant.duration:type_name -> google.protobuf.Duration
-	70,  // 2: haproxyaccess.v1.Grant.request_time:type_name -> google.protobuf.Timestamp
-	70,  // 3: haproxyaccess.v1.Grant.active_time:type_name -> google.protobuf.Timestamp
-	70,  // 4: haproxyaccess.v1.Grant.expire_time:type_name -> google.protobuf.Timestamp
-	70,  // 5: haproxyaccess.v1.Grant.end_time:type_name -> google.protobuf.Timestamp
-	70,  // 6: haproxyaccess.v1.Grant.lapse_time:type_name -> google.protobuf.Timestamp
+	70,  // 1: haproxyaccess.v1.Grant.duration:type_name -> google.protobuf.Duration
+	71,  // 2: haproxyaccess.v1.Grant.request_time:type_name -> google.protobuf.Timestamp
+	71,  // 3: haproxyaccess.v1.Grant.active_time:type_name -> google.protobuf.Timestamp
+	71,  // 4: haproxyaccess.v1.Grant.expire_time:type_name -> google.protobuf.Timestamp
+	71,  // 5: haproxyaccess.v1.Grant.end_time:type_name -> google.protobuf.Timestamp
+	71,  // 6: haproxyaccess.v1.Grant.lapse_time:type_name -> google.protobuf.Timestamp
 	7,   // 7: haproxyaccess.v1.Grant.enforcement:type_name -> haproxyaccess.v1.Enforcement
 	2,   // 8: haproxyaccess.v1.Grant.approvals:type_name -> haproxyaccess.v1.Approval
-	70,  // 9: haproxyaccess.v1.Grant.start_time:type_name -> google.protobuf.Timestamp
-	60,  // 10: haproxyaccess.v1.Grant.inputs:type_name -> haproxyaccess.v1.Grant.InputsEntry
+	71,  // 9: haproxyaccess.v1.Grant.start_time:type_name -> google.protobuf.Timestamp
+	61,  // 10: haproxyaccess.v1.Grant.inputs:type_name -> haproxyaccess.v1.Grant.InputsEntry
 	3,   // 11: haproxyaccess.v1.Grant.steps:type_name -> haproxyaccess.v1.ApprovalStep
 	4,   // 12: haproxyaccess.v1.Grant.review:type_name -> haproxyaccess.v1.Review
 	5,   // 13: haproxyaccess.v1.Grant.extension:type_name -> haproxyaccess.v1.Extension
-	70,  // 14: haproxyaccess.v1.Grant.groups_time:type_name -> google.protobuf.Timestamp
-	70,  // 15: haproxyaccess.v1.Approval.time:type_name -> google.protobuf.Timestamp
-	61,  // 16: haproxyaccess.v1.ApprovalStep.any_of:type_name -> haproxyaccess.v1.ApprovalStep.Quorum
-	70,  // 17: haproxyaccess.v1.Review.due_time:type_name -> google.protobuf.Timestamp
-	70,  // 18: haproxyaccess.v1.Review.time:type_name -> google.protobuf.Timestamp
-	69,  // 19: haproxyaccess.v1.Extension.duration:type_name -> google.protobuf.Duration
-	62,  // 20: haproxyaccess.v1.Extension.inputs:type_name -> haproxyaccess.v1.Extension.InputsEntry
+	71,  // 14: haproxyaccess.v1.Grant.groups_time:type_name -> google.protobuf.Timestamp
+	71,  // 15: haproxyaccess.v1.Approval.time:type_name -> google.protobuf.Timestamp
+	62,  // 16: haproxyaccess.v1.ApprovalStep.any_of:type_name -> haproxyaccess.v1.ApprovalStep.Quorum
+	71,  // 17: haproxyaccess.v1.Review.due_time:type_name -> google.protobuf.Timestamp
+	71,  // 18: haproxyaccess.v1.Review.time:type_name -> google.protobuf.Timestamp
+	70,  // 19: haproxyaccess.v1.Extension.duration:type_name -> google.protobuf.Duration
+	63,  // 20: haproxyaccess.v1.Extension.inputs:type_name -> haproxyaccess.v1.Extension.InputsEntry
 	2,   // 21: haproxyaccess.v1.Extension.approvals:type_name -> haproxyaccess.v1.Approval
-	70,  // 22: haproxyaccess.v1.Extension.request_time:type_name -> google.protobuf.Timestamp
-	70,  // 23: haproxyaccess.v1.Extension.lapse_time:type_name -> google.protobuf.Timestamp
-	70,  // 24: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
-	69,  // 25: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
-	69,  // 26: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
-	6,   // 27: haproxyaccess.v1.Pool.inputs:type_name -> haproxyaccess.v1.Input
-	32,  // 28: haproxyaccess.v1.Pool.lock:type_name -> haproxyaccess.v1.Lock
-	8,   // 29: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
-	69,  // 30: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
-	70,  // 31: haproxyaccess.v1.PreviewAccessRequest.start_time:type_name -> google.protobuf.Timestamp
-	63,  // 32: haproxyaccess.v1.PreviewAccessRequest.inputs:type_name -> haproxyaccess.v1.PreviewAccessRequest.InputsEntry
-	69,  // 33: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
-	69,  // 34: haproxyaccess.v1.PreviewAccessResponse.default_duration:type_name -> google.protobuf.Duration
-	3,   // 35: haproxyaccess.v1.PreviewAccessResponse.steps:type_name -> haproxyaccess.v1.ApprovalStep
-	69,  // 36: haproxyaccess.v1.PreviewAccessResponse.pending_for:type_name -> google.protobuf.Duration
-	6,   // 37: haproxyaccess.v1.PreviewAccessResponse.inputs:type_name -> haproxyaccess.v1.Input
-	64,  // 38: haproxyaccess.v1.PreviewAccessResponse.findings:type_name -> haproxyaccess.v1.PreviewAccessResponse.Finding
-	32,  // 39: haproxyaccess.v1.PreviewAccessResponse.lock:type_name -> haproxyaccess.v1.Lock
-	69,  // 40: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
-	70,  // 41: haproxyaccess.v1.RequestAccessRequest.start_time:type_name -> google.protobuf.Timestamp
-	65,  // 42: haproxyaccess.v1.RequestAccessRequest.inputs:type_name -> haproxyaccess.v1.RequestAccessRequest.InputsEntry
-	1,   // 43: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 44: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 45: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 46: haproxyaccess.v1.RevokeAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	69,  // 47: haproxyaccess.v1.ExtendAccessRequest.duration:type_name -> google.protobuf.Duration
-	66,  // 48: haproxyaccess.v1.ExtendAccessRequest.inputs:type_name -> haproxyaccess.v1.ExtendAccessRequest.InputsEntry
-	1,   // 49: haproxyaccess.v1.ExtendAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 50: haproxyaccess.v1.CancelExtensionResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 51: haproxyaccess.v1.WithdrawApprovalResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 52: haproxyaccess.v1.ReviewAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	0,   // 53: haproxyaccess.v1.RevokeGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
-	31,  // 54: haproxyaccess.v1.RevokeGrantsResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
-	1,   // 55: haproxyaccess.v1.RevokeGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	70,  // 56: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
-	70,  // 57: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
-	70,  // 58: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
-	70,  // 59: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
-	32,  // 60: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
-	31,  // 61: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
-	32,  // 62: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
-	32,  // 63: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
-	70,  // 64: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	70,  // 65: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
-	59,  // 66: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
-	70,  // 67: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
-	70,  // 68: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
-	1,   // 69: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
-	0,   // 70: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
-	1,   // 71: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	70,  // 72: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
-	51,  // 73: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
-	70,  // 74: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
-	70,  // 75: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	67,  // 76: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
-	69,  // 77: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
-	70,  // 78: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
-	54,  // 79: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	54,  // 80: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	54,  // 81: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	0,   // 82: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
-	0,   // 83: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
-	70,  // 84: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
-	70,  // 85: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
-	70,  // 86: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
-	68,  // 87: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
-	69,  // 88: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
-	2,   // 89: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
-	32,  // 90: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
-	70,  // 91: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
-	70,  // 92: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
-	9,   // 93: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
-	11,  // 94: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
-	13,  // 95: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
-	15,  // 96: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
-	17,  // 97: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
-	19,  // 98: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
-	43,  // 99: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
-	45,  // 100: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
-	21,  // 101: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
-	23,  // 102: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
-	25,  // 103: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
-	27,  // 104: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
-	29,  // 105: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
-	33,  // 106: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
-	35,  // 107: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
-	37,  // 108: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
-	39,  // 109: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
-	41,  // 110: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
-	47,  // 111: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
-	49,  // 112: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
-	52,  // 113: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
-	55,  // 114: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
-	57,  // 115: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
-	10,  // 116: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
-	12,  // 117: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
-	14,  // 118: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
-	16,  // 119: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
-	18,  // 120: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
-	20,  // 121: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
-	44,  // 122: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
-	46,  // 123: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
-	22,  // 124: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
-	24,  // 125: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
-	26,  // 126: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
-	28,  // 127: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
-	30,  // 128: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
-	34,  // 129: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
-	36,  // 130: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
-	38,  // 131: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
-	40,  // 132: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
-	42,  // 133: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
-	48,  // 134: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
-	50,  // 135: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
-	53,  // 136: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
-	56,  // 137: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
-	58,  // 138: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
-	116, // [116:139] is the sub-list for method output_type
-	93,  // [93:116] is the sub-list for method input_type
-	93,  // [93:93] is the sub-list for extension type_name
-	93,  // [93:93] is the sub-list for extension extendee
-	0,   // [0:93] is the sub-list for field type_name
+	71,  // 22: haproxyaccess.v1.Extension.request_time:type_name -> google.protobuf.Timestamp
+	71,  // 23: haproxyaccess.v1.Extension.lapse_time:type_name -> google.protobuf.Timestamp
+	71,  // 24: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
+	71,  // 25: haproxyaccess.v1.Enforcement.streams_until:type_name -> google.protobuf.Timestamp
+	8,   // 26: haproxyaccess.v1.Enforcement.nodes:type_name -> haproxyaccess.v1.NodeEnforcement
+	71,  // 27: haproxyaccess.v1.NodeEnforcement.write_time:type_name -> google.protobuf.Timestamp
+	71,  // 28: haproxyaccess.v1.NodeEnforcement.verify_time:type_name -> google.protobuf.Timestamp
+	71,  // 29: haproxyaccess.v1.NodeEnforcement.remove_time:type_name -> google.protobuf.Timestamp
+	71,  // 30: haproxyaccess.v1.NodeEnforcement.first_admitted_time:type_name -> google.protobuf.Timestamp
+	71,  // 31: haproxyaccess.v1.NodeEnforcement.last_admitted_time:type_name -> google.protobuf.Timestamp
+	71,  // 32: haproxyaccess.v1.NodeEnforcement.first_refused_after_end_time:type_name -> google.protobuf.Timestamp
+	70,  // 33: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
+	70,  // 34: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
+	6,   // 35: haproxyaccess.v1.Pool.inputs:type_name -> haproxyaccess.v1.Input
+	33,  // 36: haproxyaccess.v1.Pool.lock:type_name -> haproxyaccess.v1.Lock
+	9,   // 37: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
+	70,  // 38: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
+	71,  // 39: haproxyaccess.v1.PreviewAccessRequest.start_time:type_name -> google.protobuf.Timestamp
+	64,  // 40: haproxyaccess.v1.PreviewAccessRequest.inputs:type_name -> haproxyaccess.v1.PreviewAccessRequest.InputsEntry
+	70,  // 41: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
+	70,  // 42: haproxyaccess.v1.PreviewAccessResponse.default_duration:type_name -> google.protobuf.Duration
+	3,   // 43: haproxyaccess.v1.PreviewAccessResponse.steps:type_name -> haproxyaccess.v1.ApprovalStep
+	70,  // 44: haproxyaccess.v1.PreviewAccessResponse.pending_for:type_name -> google.protobuf.Duration
+	6,   // 45: haproxyaccess.v1.PreviewAccessResponse.inputs:type_name -> haproxyaccess.v1.Input
+	65,  // 46: haproxyaccess.v1.PreviewAccessResponse.findings:type_name -> haproxyaccess.v1.PreviewAccessResponse.Finding
+	33,  // 47: haproxyaccess.v1.PreviewAccessResponse.lock:type_name -> haproxyaccess.v1.Lock
+	70,  // 48: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
+	71,  // 49: haproxyaccess.v1.RequestAccessRequest.start_time:type_name -> google.protobuf.Timestamp
+	66,  // 50: haproxyaccess.v1.RequestAccessRequest.inputs:type_name -> haproxyaccess.v1.RequestAccessRequest.InputsEntry
+	1,   // 51: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 52: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 53: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 54: haproxyaccess.v1.RevokeAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	70,  // 55: haproxyaccess.v1.ExtendAccessRequest.duration:type_name -> google.protobuf.Duration
+	67,  // 56: haproxyaccess.v1.ExtendAccessRequest.inputs:type_name -> haproxyaccess.v1.ExtendAccessRequest.InputsEntry
+	1,   // 57: haproxyaccess.v1.ExtendAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 58: haproxyaccess.v1.CancelExtensionResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 59: haproxyaccess.v1.WithdrawApprovalResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 60: haproxyaccess.v1.ReviewAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	0,   // 61: haproxyaccess.v1.RevokeGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
+	32,  // 62: haproxyaccess.v1.RevokeGrantsResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	1,   // 63: haproxyaccess.v1.RevokeGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
+	71,  // 64: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
+	71,  // 65: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
+	71,  // 66: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
+	71,  // 67: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
+	33,  // 68: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
+	32,  // 69: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	33,  // 70: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
+	33,  // 71: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
+	71,  // 72: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	71,  // 73: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
+	60,  // 74: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
+	71,  // 75: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
+	71,  // 76: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
+	1,   // 77: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
+	0,   // 78: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
+	1,   // 79: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
+	71,  // 80: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	52,  // 81: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
+	71,  // 82: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
+	71,  // 83: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	68,  // 84: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
+	70,  // 85: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
+	71,  // 86: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
+	71,  // 87: haproxyaccess.v1.NodeStatus.last_drift_time:type_name -> google.protobuf.Timestamp
+	55,  // 88: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	55,  // 89: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	55,  // 90: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	0,   // 91: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
+	0,   // 92: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
+	71,  // 93: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
+	71,  // 94: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
+	71,  // 95: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
+	69,  // 96: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
+	70,  // 97: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
+	2,   // 98: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
+	33,  // 99: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
+	71,  // 100: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
+	71,  // 101: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
+	10,  // 102: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
+	12,  // 103: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
+	14,  // 104: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
+	16,  // 105: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
+	18,  // 106: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
+	20,  // 107: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
+	44,  // 108: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
+	46,  // 109: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
+	22,  // 110: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
+	24,  // 111: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
+	26,  // 112: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
+	28,  // 113: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
+	30,  // 114: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
+	34,  // 115: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
+	36,  // 116: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
+	38,  // 117: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
+	40,  // 118: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
+	42,  // 119: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
+	48,  // 120: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
+	50,  // 121: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
+	53,  // 122: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
+	56,  // 123: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
+	58,  // 124: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
+	11,  // 125: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
+	13,  // 126: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
+	15,  // 127: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
+	17,  // 128: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
+	19,  // 129: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
+	21,  // 130: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
+	45,  // 131: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
+	47,  // 132: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
+	23,  // 133: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
+	25,  // 134: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
+	27,  // 135: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
+	29,  // 136: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
+	31,  // 137: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
+	35,  // 138: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
+	37,  // 139: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
+	39,  // 140: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
+	41,  // 141: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
+	43,  // 142: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
+	49,  // 143: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
+	51,  // 144: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
+	54,  // 145: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
+	57,  // 146: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
+	59,  // 147: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
+	125, // [125:148] is the sub-list for method output_type
+	102, // [102:125] is the sub-list for method input_type
+	102, // [102:102] is the sub-list for extension type_name
+	102, // [102:102] is the sub-list for extension extendee
+	0,   // [0:102] is the sub-list for field type_name
 }
 
 func init() { file_api_haproxyaccess_v1_haproxyaccess_proto_init() }
@@ -5606,7 +5871,7 @@ func file_api_haproxyaccess_v1_haproxyaccess_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc), len(file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   68,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1378,6 +1378,69 @@ func (m *Enforcement) validate(all bool) error {
 
 	// no validation rules for StreamsNotCut
 
+	if all {
+		switch v := interface{}(m.GetStreamsUntil()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, EnforcementValidationError{
+					field:  "StreamsUntil",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, EnforcementValidationError{
+					field:  "StreamsUntil",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetStreamsUntil()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return EnforcementValidationError{
+				field:  "StreamsUntil",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	for idx, item := range m.GetNodes() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, EnforcementValidationError{
+						field:  fmt.Sprintf("Nodes[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, EnforcementValidationError{
+						field:  fmt.Sprintf("Nodes[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return EnforcementValidationError{
+					field:  fmt.Sprintf("Nodes[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
 	if len(errors) > 0 {
 		return EnforcementMultiError(errors)
 	}
@@ -1454,6 +1517,288 @@ var _ interface {
 	Cause() error
 	ErrorName() string
 } = EnforcementValidationError{}
+
+// Validate checks the field values on NodeEnforcement with the rules defined
+// in the proto definition for this message. If any rules are violated, the
+// first error encountered is returned, or nil if there are no violations.
+func (m *NodeEnforcement) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on NodeEnforcement with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// NodeEnforcementMultiError, or nil if none found.
+func (m *NodeEnforcement) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *NodeEnforcement) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	// no validation rules for Node
+
+	// no validation rules for Revision
+
+	if all {
+		switch v := interface{}(m.GetWriteTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, NodeEnforcementValidationError{
+					field:  "WriteTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, NodeEnforcementValidationError{
+					field:  "WriteTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetWriteTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return NodeEnforcementValidationError{
+				field:  "WriteTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetVerifyTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, NodeEnforcementValidationError{
+					field:  "VerifyTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, NodeEnforcementValidationError{
+					field:  "VerifyTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetVerifyTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return NodeEnforcementValidationError{
+				field:  "VerifyTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetRemoveTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, NodeEnforcementValidationError{
+					field:  "RemoveTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, NodeEnforcementValidationError{
+					field:  "RemoveTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetRemoveTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return NodeEnforcementValidationError{
+				field:  "RemoveTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetFirstAdmittedTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, NodeEnforcementValidationError{
+					field:  "FirstAdmittedTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, NodeEnforcementValidationError{
+					field:  "FirstAdmittedTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetFirstAdmittedTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return NodeEnforcementValidationError{
+				field:  "FirstAdmittedTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetLastAdmittedTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, NodeEnforcementValidationError{
+					field:  "LastAdmittedTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, NodeEnforcementValidationError{
+					field:  "LastAdmittedTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetLastAdmittedTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return NodeEnforcementValidationError{
+				field:  "LastAdmittedTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Admitted
+
+	// no validation rules for RefusedAfterEnd
+
+	if all {
+		switch v := interface{}(m.GetFirstRefusedAfterEndTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, NodeEnforcementValidationError{
+					field:  "FirstRefusedAfterEndTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, NodeEnforcementValidationError{
+					field:  "FirstRefusedAfterEndTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetFirstRefusedAfterEndTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return NodeEnforcementValidationError{
+				field:  "FirstRefusedAfterEndTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if len(errors) > 0 {
+		return NodeEnforcementMultiError(errors)
+	}
+
+	return nil
+}
+
+// NodeEnforcementMultiError is an error wrapping multiple validation errors
+// returned by NodeEnforcement.ValidateAll() if the designated constraints
+// aren't met.
+type NodeEnforcementMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m NodeEnforcementMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m NodeEnforcementMultiError) AllErrors() []error { return m }
+
+// NodeEnforcementValidationError is the validation error returned by
+// NodeEnforcement.Validate if the designated constraints aren't met.
+type NodeEnforcementValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e NodeEnforcementValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e NodeEnforcementValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e NodeEnforcementValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e NodeEnforcementValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e NodeEnforcementValidationError) ErrorName() string { return "NodeEnforcementValidationError" }
+
+// Error satisfies the builtin error interface
+func (e NodeEnforcementValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sNodeEnforcement.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = NodeEnforcementValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = NodeEnforcementValidationError{}
 
 // Validate checks the field values on Pool with the rules defined in the proto
 // definition for this message. If any rules are violated, the first error
@@ -8399,6 +8744,51 @@ func (m *NodeStatus) validate(all bool) error {
 	}
 
 	// no validation rules for HaproxyVersion
+
+	// no validation rules for Rows
+
+	// no validation rules for Source
+
+	// no validation rules for Writer
+
+	if all {
+		switch v := interface{}(m.GetLastDriftTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, NodeStatusValidationError{
+					field:  "LastDriftTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, NodeStatusValidationError{
+					field:  "LastDriftTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetLastDriftTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return NodeStatusValidationError{
+				field:  "LastDriftTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for PendingRemovals
+
+	// no validation rules for CutsStreams
+
+	// no validation rules for ReachesOldWorkers
+
+	// no validation rules for ConfigManaged
+
+	// no validation rules for ConfigError
 
 	if len(errors) > 0 {
 		return NodeStatusMultiError(errors)

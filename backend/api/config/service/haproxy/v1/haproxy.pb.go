@@ -28,10 +28,16 @@ type Config struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The environments; each has a name of its own.
 	Environments []*Environment `protobuf:"bytes,1,rep,name=environments,proto3" json:"environments,omitempty"`
-	// The HAProxy nodes that enforce.
+	// The HAProxy nodes that enforce. There may be none where discovery finds them.
 	Nodes []*Node `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	// What the rendered part of haproxy.cfg needs to know.
-	Enforcement   *Enforcement `protobuf:"bytes,3,opt,name=enforcement,proto3" json:"enforcement,omitempty"`
+	Enforcement *Enforcement `protobuf:"bytes,3,opt,name=enforcement,proto3" json:"enforcement,omitempty"`
+	// Nodes that are found by name, beside those that are listed.
+	Discovery []*Discovery `protobuf:"bytes,4,rep,name=discovery,proto3" json:"discovery,omitempty"`
+	// Environments that come and go: one pattern for many.
+	EnvironmentTemplates []*EnvironmentTemplate `protobuf:"bytes,5,rep,name=environment_templates,json=environmentTemplates,proto3" json:"environment_templates,omitempty"`
+	// Where HAProxy's access log is received, for the record of each grant's use. Nothing is received if not set.
+	LogReceiver   *LogReceiver `protobuf:"bytes,6,opt,name=log_receiver,json=logReceiver,proto3" json:"log_receiver,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -87,6 +93,343 @@ func (x *Config) GetEnforcement() *Enforcement {
 	return nil
 }
 
+func (x *Config) GetDiscovery() []*Discovery {
+	if x != nil {
+		return x.Discovery
+	}
+	return nil
+}
+
+func (x *Config) GetEnvironmentTemplates() []*EnvironmentTemplate {
+	if x != nil {
+		return x.EnvironmentTemplates
+	}
+	return nil
+}
+
+func (x *Config) GetLogReceiver() *LogReceiver {
+	if x != nil {
+		return x.LogReceiver
+	}
+	return nil
+}
+
+// Discovery finds nodes by DNS: one node for each answer. A node that is found is filled before it gets a lease; one that
+// is not found any more is forgotten.
+type Discovery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the nodes' names begin with: <name>-<address>, dots and colons as "-".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Types that are valid to be assigned to Record:
+	//
+	//	*Discovery_Srv
+	//	*Discovery_Host
+	Record isDiscovery_Record `protobuf_oneof:"record"`
+	// The Data Plane API's port where the record does not say it.
+	Port uint32 `protobuf:"varint,4,opt,name=port,proto3" json:"port,omitempty"`
+	// How often the name is asked for. 10s if not set.
+	Interval *durationpb.Duration `protobuf:"bytes,5,opt,name=interval,proto3" json:"interval,omitempty"`
+	// ip:port of a DNS server in place of the system's.
+	Resolver string `protobuf:"bytes,6,opt,name=resolver,proto3" json:"resolver,omitempty"`
+	// What each node is like: its name and dataplane.url stay empty, dataplane.scheme says http or https. In runtime_socket and
+	// master_socket {address} stands for the node's.
+	Node *Node `protobuf:"bytes,7,opt,name=node,proto3" json:"node,omitempty"`
+	// How many nodes may be forgotten at once, in percent of those known: an answer with fewer is not believed, and loud. An
+	// answer that fails or is empty never forgets any. 50 if not set.
+	MaxLossPercent uint32 `protobuf:"varint,8,opt,name=max_loss_percent,json=maxLossPercent,proto3" json:"max_loss_percent,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Discovery) Reset() {
+	*x = Discovery{}
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Discovery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Discovery) ProtoMessage() {}
+
+func (x *Discovery) ProtoReflect() protoreflect.Message {
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Discovery.ProtoReflect.Descriptor instead.
+func (*Discovery) Descriptor() ([]byte, []int) {
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Discovery) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Discovery) GetRecord() isDiscovery_Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *Discovery) GetSrv() string {
+	if x != nil {
+		if x, ok := x.Record.(*Discovery_Srv); ok {
+			return x.Srv
+		}
+	}
+	return ""
+}
+
+func (x *Discovery) GetHost() string {
+	if x != nil {
+		if x, ok := x.Record.(*Discovery_Host); ok {
+			return x.Host
+		}
+	}
+	return ""
+}
+
+func (x *Discovery) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *Discovery) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *Discovery) GetResolver() string {
+	if x != nil {
+		return x.Resolver
+	}
+	return ""
+}
+
+func (x *Discovery) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *Discovery) GetMaxLossPercent() uint32 {
+	if x != nil {
+		return x.MaxLossPercent
+	}
+	return 0
+}
+
+type isDiscovery_Record interface {
+	isDiscovery_Record()
+}
+
+type Discovery_Srv struct {
+	// A name of SRV records, whole: _dataplane._tcp.edge.example.com. They say the port.
+	Srv string `protobuf:"bytes,2,opt,name=srv,proto3,oneof"`
+}
+
+type Discovery_Host struct {
+	// A name of A and AAAA records.
+	Host string `protobuf:"bytes,3,opt,name=host,proto3,oneof"`
+}
+
+func (*Discovery_Srv) isDiscovery_Record() {}
+
+func (*Discovery_Host) isDiscovery_Record() {}
+
+// EnvironmentTemplate is a pattern of ephemeral environments. One is registered and removed by a call, or found by the
+// backends of its nodes. Its pools are those backends of its nodes whose names begin with its prefix.
+type EnvironmentTemplate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For example pr-*: the star stands for at least one of a-z, 0-9, . _ -
+	Pattern string `protobuf:"bytes,1,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// As of an environment.
+	Lease string `protobuf:"bytes,2,opt,name=lease,proto3" json:"lease,omitempty"`
+	// The nodes that serve it, by name; a discovery's name and "*" for all that it finds.
+	Nodes []string `protobuf:"bytes,3,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// What the backends' names begin with: {environment} stands for its name, and must be in it. What follows is the pool's
+	// name. "{environment}_" makes backend pr-12_web the pool pr-12/web.
+	BackendPrefix string `protobuf:"bytes,4,opt,name=backend_prefix,json=backendPrefix,proto3" json:"backend_prefix,omitempty"`
+	// The host of a pool: {pool}.{environment}.preview.example.com. Both must be in it.
+	Host string `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
+	// As of an environment.
+	ServerNetworks []string `protobuf:"bytes,6,rep,name=server_networks,json=serverNetworks,proto3" json:"server_networks,omitempty"`
+	Tags           []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Environments are found by their nodes' backends, without a call. Otherwise each is registered.
+	Discover bool `protobuf:"varint,8,opt,name=discover,proto3" json:"discover,omitempty"`
+	// How many may be there at a time. 100 if not set.
+	MaxEnvironments uint32 `protobuf:"varint,9,opt,name=max_environments,json=maxEnvironments,proto3" json:"max_environments,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *EnvironmentTemplate) Reset() {
+	*x = EnvironmentTemplate{}
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnvironmentTemplate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnvironmentTemplate) ProtoMessage() {}
+
+func (x *EnvironmentTemplate) ProtoReflect() protoreflect.Message {
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnvironmentTemplate.ProtoReflect.Descriptor instead.
+func (*EnvironmentTemplate) Descriptor() ([]byte, []int) {
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *EnvironmentTemplate) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *EnvironmentTemplate) GetLease() string {
+	if x != nil {
+		return x.Lease
+	}
+	return ""
+}
+
+func (x *EnvironmentTemplate) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *EnvironmentTemplate) GetBackendPrefix() string {
+	if x != nil {
+		return x.BackendPrefix
+	}
+	return ""
+}
+
+func (x *EnvironmentTemplate) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *EnvironmentTemplate) GetServerNetworks() []string {
+	if x != nil {
+		return x.ServerNetworks
+	}
+	return nil
+}
+
+func (x *EnvironmentTemplate) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *EnvironmentTemplate) GetDiscover() bool {
+	if x != nil {
+		return x.Discover
+	}
+	return false
+}
+
+func (x *EnvironmentTemplate) GetMaxEnvironments() uint32 {
+	if x != nil {
+		return x.MaxEnvironments
+	}
+	return 0
+}
+
+// LogReceiver takes HAProxy's access log by syslog. It only counts: nothing that it reads opens or closes anything.
+type LogReceiver struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// udp:127.0.0.1:5140 or unix:/run/haproxyaccess/log.sock (datagrams).
+	Listen string `protobuf:"bytes,1,opt,name=listen,proto3" json:"listen,omitempty"`
+	// Networks from which datagrams are taken. Loopback alone if empty.
+	Senders       []string `protobuf:"bytes,2,rep,name=senders,proto3" json:"senders,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogReceiver) Reset() {
+	*x = LogReceiver{}
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogReceiver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogReceiver) ProtoMessage() {}
+
+func (x *LogReceiver) ProtoReflect() protoreflect.Message {
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogReceiver.ProtoReflect.Descriptor instead.
+func (*LogReceiver) Descriptor() ([]byte, []int) {
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LogReceiver) GetListen() string {
+	if x != nil {
+		return x.Listen
+	}
+	return ""
+}
+
+func (x *LogReceiver) GetSenders() []string {
+	if x != nil {
+		return x.Senders
+	}
+	return nil
+}
+
 // Environment is a set of nodes that enforce the same grants.
 type Environment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -109,7 +452,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[1]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -121,7 +464,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[1]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -134,7 +477,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{1}
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Environment) GetName() string {
@@ -193,7 +536,7 @@ type Pool struct {
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[2]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -205,7 +548,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[2]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -218,7 +561,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{2}
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Pool) GetName() string {
@@ -277,7 +620,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[3]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -289,7 +632,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[3]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -302,7 +645,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{3}
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Server) GetName() string {
@@ -337,14 +680,23 @@ type Node struct {
 	Dataplane *DataPlane `protobuf:"bytes,3,opt,name=dataplane,proto3" json:"dataplane,omitempty"`
 	// How far the node's clock may be from ours before it is an alarm, and before a node that is behind gets no lease.
 	// 2s if not set.
-	ClockBound    *durationpb.Duration `protobuf:"bytes,4,opt,name=clock_bound,json=clockBound,proto3" json:"clock_bound,omitempty"`
+	ClockBound *durationpb.Duration `protobuf:"bytes,4,opt,name=clock_bound,json=clockBound,proto3" json:"clock_bound,omitempty"`
+	// HAProxy's runtime API, level admin, by which running streams are cut when their grant ends: unix:/run/haproxy/admin.sock
+	// or tcp:10.0.0.7:9999. Whoever reaches it rules HAProxy: a TCP address belongs on a network of its own. Running streams
+	// are not cut if not set.
+	RuntimeSocket string `protobuf:"bytes,5,opt,name=runtime_socket,json=runtimeSocket,proto3" json:"runtime_socket,omitempty"`
+	// HAProxy's master CLI, likewise, by which older workers are reached after a reload.
+	MasterSocket string `protobuf:"bytes,6,opt,name=master_socket,json=masterSocket,proto3" json:"master_socket,omitempty"`
+	// Puts the enforcement part of haproxy.cfg on the node and keeps it there. Otherwise a team renders it and puts it there
+	// itself.
+	ManageConfig  bool `protobuf:"varint,7,opt,name=manage_config,json=manageConfig,proto3" json:"manage_config,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[4]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -356,7 +708,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[4]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -369,7 +721,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{4}
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Node) GetName() string {
@@ -400,10 +752,31 @@ func (x *Node) GetClockBound() *durationpb.Duration {
 	return nil
 }
 
+func (x *Node) GetRuntimeSocket() string {
+	if x != nil {
+		return x.RuntimeSocket
+	}
+	return ""
+}
+
+func (x *Node) GetMasterSocket() string {
+	if x != nil {
+		return x.MasterSocket
+	}
+	return ""
+}
+
+func (x *Node) GetManageConfig() bool {
+	if x != nil {
+		return x.ManageConfig
+	}
+	return false
+}
+
 // DataPlane says how a node's Data Plane API is reached.
 type DataPlane struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// For example https://10.0.0.7:5555. Without /v2.
+	// For example https://10.0.0.7:5555. Without /v2 or /v3: which one it speaks is found out. Empty in a discovery only.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// The API's user.
 	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
@@ -413,13 +786,18 @@ type DataPlane struct {
 	CaFile string `protobuf:"bytes,4,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
 	// Sends the password over plain http to an address that is not loopback. Never do that.
 	AllowPlaintext bool `protobuf:"varint,5,opt,name=allow_plaintext,json=allowPlaintext,proto3" json:"allow_plaintext,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// A certificate and key for the API, in PEM. Both files are read again when they change.
+	ClientCertificateFile string `protobuf:"bytes,6,opt,name=client_certificate_file,json=clientCertificateFile,proto3" json:"client_certificate_file,omitempty"`
+	ClientKeyFile         string `protobuf:"bytes,7,opt,name=client_key_file,json=clientKeyFile,proto3" json:"client_key_file,omitempty"`
+	// Of a discovery: "https", the default, or "http".
+	Scheme        string `protobuf:"bytes,8,opt,name=scheme,proto3" json:"scheme,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DataPlane) Reset() {
 	*x = DataPlane{}
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[5]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +809,7 @@ func (x *DataPlane) String() string {
 func (*DataPlane) ProtoMessage() {}
 
 func (x *DataPlane) ProtoReflect() protoreflect.Message {
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[5]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +822,7 @@ func (x *DataPlane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataPlane.ProtoReflect.Descriptor instead.
 func (*DataPlane) Descriptor() ([]byte, []int) {
-	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{5}
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DataPlane) GetUrl() string {
@@ -482,6 +860,27 @@ func (x *DataPlane) GetAllowPlaintext() bool {
 	return false
 }
 
+func (x *DataPlane) GetClientCertificateFile() string {
+	if x != nil {
+		return x.ClientCertificateFile
+	}
+	return ""
+}
+
+func (x *DataPlane) GetClientKeyFile() string {
+	if x != nil {
+		return x.ClientKeyFile
+	}
+	return ""
+}
+
+func (x *DataPlane) GetScheme() string {
+	if x != nil {
+		return x.Scheme
+	}
+	return ""
+}
+
 // Enforcement is what the rendered part of haproxy.cfg needs to know. Paths are those on the nodes.
 type Enforcement struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -505,7 +904,7 @@ type Enforcement struct {
 
 func (x *Enforcement) Reset() {
 	*x = Enforcement{}
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[6]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +916,7 @@ func (x *Enforcement) String() string {
 func (*Enforcement) ProtoMessage() {}
 
 func (x *Enforcement) ProtoReflect() protoreflect.Message {
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[6]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +929,7 @@ func (x *Enforcement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Enforcement.ProtoReflect.Descriptor instead.
 func (*Enforcement) Descriptor() ([]byte, []int) {
-	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{6}
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Enforcement) GetMapsDir() string {
@@ -594,7 +993,7 @@ type Bind struct {
 
 func (x *Bind) Reset() {
 	*x = Bind{}
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[7]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -606,7 +1005,7 @@ func (x *Bind) String() string {
 func (*Bind) ProtoMessage() {}
 
 func (x *Bind) ProtoReflect() protoreflect.Message {
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[7]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -619,7 +1018,7 @@ func (x *Bind) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bind.ProtoReflect.Descriptor instead.
 func (*Bind) Descriptor() ([]byte, []int) {
-	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{7}
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Bind) GetAddress() string {
@@ -652,7 +1051,7 @@ type IdentityProvider struct {
 
 func (x *IdentityProvider) Reset() {
 	*x = IdentityProvider{}
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[8]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -664,7 +1063,7 @@ func (x *IdentityProvider) String() string {
 func (*IdentityProvider) ProtoMessage() {}
 
 func (x *IdentityProvider) ProtoReflect() protoreflect.Message {
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[8]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -677,7 +1076,7 @@ func (x *IdentityProvider) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityProvider.ProtoReflect.Descriptor instead.
 func (*IdentityProvider) Descriptor() ([]byte, []int) {
-	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{8}
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *IdentityProvider) GetName() string {
@@ -723,7 +1122,7 @@ type Standalone struct {
 
 func (x *Standalone) Reset() {
 	*x = Standalone{}
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[9]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +1134,7 @@ func (x *Standalone) String() string {
 func (*Standalone) ProtoMessage() {}
 
 func (x *Standalone) ProtoReflect() protoreflect.Message {
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[9]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +1147,7 @@ func (x *Standalone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Standalone.ProtoReflect.Descriptor instead.
 func (*Standalone) Descriptor() ([]byte, []int) {
-	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{9}
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Standalone) GetStatsSocket() string {
@@ -784,7 +1183,7 @@ type IdentityProvider_Key struct {
 
 func (x *IdentityProvider_Key) Reset() {
 	*x = IdentityProvider_Key{}
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[10]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -796,7 +1195,7 @@ func (x *IdentityProvider_Key) String() string {
 func (*IdentityProvider_Key) ProtoMessage() {}
 
 func (x *IdentityProvider_Key) ProtoReflect() protoreflect.Message {
-	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[10]
+	mi := &file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -809,7 +1208,7 @@ func (x *IdentityProvider_Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityProvider_Key.ProtoReflect.Descriptor instead.
 func (*IdentityProvider_Key) Descriptor() ([]byte, []int) {
-	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{8, 0}
+	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP(), []int{11, 0}
 }
 
 func (x *IdentityProvider_Key) GetKid() string {
@@ -830,11 +1229,41 @@ var File_api_config_service_haproxy_v1_haproxy_proto protoreflect.FileDescriptor
 
 const file_api_config_service_haproxy_v1_haproxy_proto_rawDesc = "" +
 	"\n" +
-	"+api/config/service/haproxy/v1/haproxy.proto\x12'haproxyaccess.config.service.haproxy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17validate/validate.proto\"\x9d\x02\n" +
+	"+api/config/service/haproxy/v1/haproxy.proto\x12'haproxyaccess.config.service.haproxy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17validate/validate.proto\"\xb1\x04\n" +
 	"\x06Config\x12b\n" +
-	"\fenvironments\x18\x01 \x03(\v24.haproxyaccess.config.service.haproxy.v1.EnvironmentB\b\xfaB\x05\x92\x01\x02\b\x01R\fenvironments\x12M\n" +
-	"\x05nodes\x18\x02 \x03(\v2-.haproxyaccess.config.service.haproxy.v1.NodeB\b\xfaB\x05\x92\x01\x02\b\x01R\x05nodes\x12`\n" +
-	"\venforcement\x18\x03 \x01(\v24.haproxyaccess.config.service.haproxy.v1.EnforcementB\b\xfaB\x05\x8a\x01\x02\x10\x01R\venforcement\"\x8d\x02\n" +
+	"\fenvironments\x18\x01 \x03(\v24.haproxyaccess.config.service.haproxy.v1.EnvironmentB\b\xfaB\x05\x92\x01\x02\b\x01R\fenvironments\x12C\n" +
+	"\x05nodes\x18\x02 \x03(\v2-.haproxyaccess.config.service.haproxy.v1.NodeR\x05nodes\x12`\n" +
+	"\venforcement\x18\x03 \x01(\v24.haproxyaccess.config.service.haproxy.v1.EnforcementB\b\xfaB\x05\x8a\x01\x02\x10\x01R\venforcement\x12P\n" +
+	"\tdiscovery\x18\x04 \x03(\v22.haproxyaccess.config.service.haproxy.v1.DiscoveryR\tdiscovery\x12q\n" +
+	"\x15environment_templates\x18\x05 \x03(\v2<.haproxyaccess.config.service.haproxy.v1.EnvironmentTemplateR\x14environmentTemplates\x12W\n" +
+	"\flog_receiver\x18\x06 \x01(\v24.haproxyaccess.config.service.haproxy.v1.LogReceiverR\vlogReceiver\"\x90\x03\n" +
+	"\tDiscovery\x12,\n" +
+	"\x04name\x18\x01 \x01(\tB\x18\xfaB\x15r\x132\x11^[a-z0-9-]{1,31}$R\x04name\x12\x1e\n" +
+	"\x03srv\x18\x02 \x01(\tB\n" +
+	"\xfaB\ar\x05\x10\x01\x18\xfd\x01H\x00R\x03srv\x12 \n" +
+	"\x04host\x18\x03 \x01(\tB\n" +
+	"\xfaB\ar\x05\x10\x01\x18\xfd\x01H\x00R\x04host\x12\x1d\n" +
+	"\x04port\x18\x04 \x01(\rB\t\xfaB\x06*\x04\x18\xff\xff\x03R\x04port\x12I\n" +
+	"\binterval\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x12\xfaB\x0f\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xc2\xd7/R\binterval\x12\x1a\n" +
+	"\bresolver\x18\x06 \x01(\tR\bresolver\x12K\n" +
+	"\x04node\x18\a \x01(\v2-.haproxyaccess.config.service.haproxy.v1.NodeB\b\xfaB\x05\x8a\x01\x02\x10\x01R\x04node\x121\n" +
+	"\x10max_loss_percent\x18\b \x01(\rB\a\xfaB\x04*\x02\x18dR\x0emaxLossPercentB\r\n" +
+	"\x06record\x12\x03\xf8B\x01\"\xa2\x03\n" +
+	"\x13EnvironmentTemplate\x126\n" +
+	"\apattern\x18\x01 \x01(\tB\x1c\xfaB\x19r\x172\x15^[a-z0-9._-]{0,30}\\*$R\apattern\x12\x14\n" +
+	"\x05lease\x18\x02 \x01(\tR\x05lease\x12 \n" +
+	"\x05nodes\x18\x03 \x03(\tB\n" +
+	"\xfaB\a\x92\x01\x04\b\x01\x18\x01R\x05nodes\x12?\n" +
+	"\x0ebackend_prefix\x18\x04 \x01(\tB\x18\xfaB\x15r\x13\x10\x01\x18dJ\r{environment}R\rbackendPrefix\x12\x1e\n" +
+	"\x04host\x18\x05 \x01(\tB\n" +
+	"\xfaB\ar\x05\x10\x01\x18\xc8\x01R\x04host\x12'\n" +
+	"\x0fserver_networks\x18\x06 \x03(\tR\x0eserverNetworks\x12@\n" +
+	"\x04tags\x18\a \x03(\tB,\xfaB)\x92\x01&\x102\"\"r 2\x1e^[a-z0-9][a-z0-9._:=/-]{0,62}$R\x04tags\x12\x1a\n" +
+	"\bdiscover\x18\b \x01(\bR\bdiscover\x123\n" +
+	"\x10max_environments\x18\t \x01(\rB\b\xfaB\x05*\x03\x18\x90NR\x0fmaxEnvironments\"X\n" +
+	"\vLogReceiver\x12/\n" +
+	"\x06listen\x18\x01 \x01(\tB\x17\xfaB\x14r\x122\x10^(udp:|unix:/).+R\x06listen\x12\x18\n" +
+	"\asenders\x18\x02 \x03(\tR\asenders\"\x8d\x02\n" +
 	"\vEnvironment\x12.\n" +
 	"\x04name\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^[a-z0-9._-]{1,31}$R\x04name\x12\x14\n" +
 	"\x05lease\x18\x02 \x01(\tR\x05lease\x12M\n" +
@@ -851,20 +1280,26 @@ const file_api_config_service_haproxy_v1_haproxy_proto_rawDesc = "" +
 	"\x06Server\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xfaB\x1ar\x182\x16^[A-Za-z0-9._-]{1,63}$R\x04name\x12!\n" +
 	"\aaddress\x18\x02 \x01(\tB\a\xfaB\x04r\x02p\x01R\aaddress\x12\x1f\n" +
-	"\x04port\x18\x03 \x01(\rB\v\xfaB\b*\x06\x18\xff\xff\x03(\x01R\x04port\"\xfe\x01\n" +
+	"\x04port\x18\x03 \x01(\rB\v\xfaB\b*\x06\x18\xff\xff\x03(\x01R\x04port\"\xa9\x03\n" +
 	"\x04Node\x12.\n" +
 	"\x04name\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^[a-z0-9._-]{1,63}$R\x04name\x12.\n" +
 	"\fenvironments\x18\x02 \x03(\tB\n" +
 	"\xfaB\a\x92\x01\x04\b\x01\x18\x01R\fenvironments\x12Z\n" +
 	"\tdataplane\x18\x03 \x01(\v22.haproxyaccess.config.service.haproxy.v1.DataPlaneB\b\xfaB\x05\x8a\x01\x02\x10\x01R\tdataplane\x12:\n" +
 	"\vclock_bound\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"clockBound\"\xbc\x01\n" +
-	"\tDataPlane\x12\x1a\n" +
-	"\x03url\x18\x01 \x01(\tB\b\xfaB\x05r\x03\x88\x01\x01R\x03url\x12#\n" +
+	"clockBound\x12B\n" +
+	"\x0eruntime_socket\x18\x05 \x01(\tB\x1b\xfaB\x18r\x162\x14^((unix:/|tcp:).+)?$R\rruntimeSocket\x12@\n" +
+	"\rmaster_socket\x18\x06 \x01(\tB\x1b\xfaB\x18r\x162\x14^((unix:/|tcp:).+)?$R\fmasterSocket\x12#\n" +
+	"\rmanage_config\x18\a \x01(\bR\fmanageConfig\"\xc0\x02\n" +
+	"\tDataPlane\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12#\n" +
 	"\busername\x18\x02 \x01(\tB\a\xfaB\x04r\x02\x10\x01R\busername\x12,\n" +
 	"\rpassword_file\x18\x03 \x01(\tB\a\xfaB\x04r\x02\x10\x01R\fpasswordFile\x12\x17\n" +
 	"\aca_file\x18\x04 \x01(\tR\x06caFile\x12'\n" +
-	"\x0fallow_plaintext\x18\x05 \x01(\bR\x0eallowPlaintext\"\x85\x04\n" +
+	"\x0fallow_plaintext\x18\x05 \x01(\bR\x0eallowPlaintext\x126\n" +
+	"\x17client_certificate_file\x18\x06 \x01(\tR\x15clientCertificateFile\x12&\n" +
+	"\x0fclient_key_file\x18\a \x01(\tR\rclientKeyFile\x12,\n" +
+	"\x06scheme\x18\b \x01(\tB\x14\xfaB\x11r\x0fR\x00R\x05httpsR\x04httpR\x06scheme\"\x85\x04\n" +
 	"\vEnforcement\x125\n" +
 	"\bmaps_dir\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^/[A-Za-z0-9._/-]+$R\amapsDir\x125\n" +
 	"\bkeys_dir\x18\x02 \x01(\tB\x1a\xfaB\x17r\x152\x13^/[A-Za-z0-9._/-]+$R\akeysDir\x127\n" +
@@ -905,39 +1340,47 @@ func file_api_config_service_haproxy_v1_haproxy_proto_rawDescGZIP() []byte {
 	return file_api_config_service_haproxy_v1_haproxy_proto_rawDescData
 }
 
-var file_api_config_service_haproxy_v1_haproxy_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_api_config_service_haproxy_v1_haproxy_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_api_config_service_haproxy_v1_haproxy_proto_goTypes = []any{
 	(*Config)(nil),               // 0: haproxyaccess.config.service.haproxy.v1.Config
-	(*Environment)(nil),          // 1: haproxyaccess.config.service.haproxy.v1.Environment
-	(*Pool)(nil),                 // 2: haproxyaccess.config.service.haproxy.v1.Pool
-	(*Server)(nil),               // 3: haproxyaccess.config.service.haproxy.v1.Server
-	(*Node)(nil),                 // 4: haproxyaccess.config.service.haproxy.v1.Node
-	(*DataPlane)(nil),            // 5: haproxyaccess.config.service.haproxy.v1.DataPlane
-	(*Enforcement)(nil),          // 6: haproxyaccess.config.service.haproxy.v1.Enforcement
-	(*Bind)(nil),                 // 7: haproxyaccess.config.service.haproxy.v1.Bind
-	(*IdentityProvider)(nil),     // 8: haproxyaccess.config.service.haproxy.v1.IdentityProvider
-	(*Standalone)(nil),           // 9: haproxyaccess.config.service.haproxy.v1.Standalone
-	(*IdentityProvider_Key)(nil), // 10: haproxyaccess.config.service.haproxy.v1.IdentityProvider.Key
-	(*durationpb.Duration)(nil),  // 11: google.protobuf.Duration
+	(*Discovery)(nil),            // 1: haproxyaccess.config.service.haproxy.v1.Discovery
+	(*EnvironmentTemplate)(nil),  // 2: haproxyaccess.config.service.haproxy.v1.EnvironmentTemplate
+	(*LogReceiver)(nil),          // 3: haproxyaccess.config.service.haproxy.v1.LogReceiver
+	(*Environment)(nil),          // 4: haproxyaccess.config.service.haproxy.v1.Environment
+	(*Pool)(nil),                 // 5: haproxyaccess.config.service.haproxy.v1.Pool
+	(*Server)(nil),               // 6: haproxyaccess.config.service.haproxy.v1.Server
+	(*Node)(nil),                 // 7: haproxyaccess.config.service.haproxy.v1.Node
+	(*DataPlane)(nil),            // 8: haproxyaccess.config.service.haproxy.v1.DataPlane
+	(*Enforcement)(nil),          // 9: haproxyaccess.config.service.haproxy.v1.Enforcement
+	(*Bind)(nil),                 // 10: haproxyaccess.config.service.haproxy.v1.Bind
+	(*IdentityProvider)(nil),     // 11: haproxyaccess.config.service.haproxy.v1.IdentityProvider
+	(*Standalone)(nil),           // 12: haproxyaccess.config.service.haproxy.v1.Standalone
+	(*IdentityProvider_Key)(nil), // 13: haproxyaccess.config.service.haproxy.v1.IdentityProvider.Key
+	(*durationpb.Duration)(nil),  // 14: google.protobuf.Duration
 }
 var file_api_config_service_haproxy_v1_haproxy_proto_depIdxs = []int32{
-	1,  // 0: haproxyaccess.config.service.haproxy.v1.Config.environments:type_name -> haproxyaccess.config.service.haproxy.v1.Environment
-	4,  // 1: haproxyaccess.config.service.haproxy.v1.Config.nodes:type_name -> haproxyaccess.config.service.haproxy.v1.Node
-	6,  // 2: haproxyaccess.config.service.haproxy.v1.Config.enforcement:type_name -> haproxyaccess.config.service.haproxy.v1.Enforcement
-	2,  // 3: haproxyaccess.config.service.haproxy.v1.Environment.pools:type_name -> haproxyaccess.config.service.haproxy.v1.Pool
-	3,  // 4: haproxyaccess.config.service.haproxy.v1.Pool.servers:type_name -> haproxyaccess.config.service.haproxy.v1.Server
-	5,  // 5: haproxyaccess.config.service.haproxy.v1.Node.dataplane:type_name -> haproxyaccess.config.service.haproxy.v1.DataPlane
-	11, // 6: haproxyaccess.config.service.haproxy.v1.Node.clock_bound:type_name -> google.protobuf.Duration
-	11, // 7: haproxyaccess.config.service.haproxy.v1.Enforcement.hard_stop_after:type_name -> google.protobuf.Duration
-	7,  // 8: haproxyaccess.config.service.haproxy.v1.Enforcement.binds:type_name -> haproxyaccess.config.service.haproxy.v1.Bind
-	8,  // 9: haproxyaccess.config.service.haproxy.v1.Enforcement.identity_providers:type_name -> haproxyaccess.config.service.haproxy.v1.IdentityProvider
-	9,  // 10: haproxyaccess.config.service.haproxy.v1.Enforcement.standalone:type_name -> haproxyaccess.config.service.haproxy.v1.Standalone
-	10, // 11: haproxyaccess.config.service.haproxy.v1.IdentityProvider.keys:type_name -> haproxyaccess.config.service.haproxy.v1.IdentityProvider.Key
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	4,  // 0: haproxyaccess.config.service.haproxy.v1.Config.environments:type_name -> haproxyaccess.config.service.haproxy.v1.Environment
+	7,  // 1: haproxyaccess.config.service.haproxy.v1.Config.nodes:type_name -> haproxyaccess.config.service.haproxy.v1.Node
+	9,  // 2: haproxyaccess.config.service.haproxy.v1.Config.enforcement:type_name -> haproxyaccess.config.service.haproxy.v1.Enforcement
+	1,  // 3: haproxyaccess.config.service.haproxy.v1.Config.discovery:type_name -> haproxyaccess.config.service.haproxy.v1.Discovery
+	2,  // 4: haproxyaccess.config.service.haproxy.v1.Config.environment_templates:type_name -> haproxyaccess.config.service.haproxy.v1.EnvironmentTemplate
+	3,  // 5: haproxyaccess.config.service.haproxy.v1.Config.log_receiver:type_name -> haproxyaccess.config.service.haproxy.v1.LogReceiver
+	14, // 6: haproxyaccess.config.service.haproxy.v1.Discovery.interval:type_name -> google.protobuf.Duration
+	7,  // 7: haproxyaccess.config.service.haproxy.v1.Discovery.node:type_name -> haproxyaccess.config.service.haproxy.v1.Node
+	5,  // 8: haproxyaccess.config.service.haproxy.v1.Environment.pools:type_name -> haproxyaccess.config.service.haproxy.v1.Pool
+	6,  // 9: haproxyaccess.config.service.haproxy.v1.Pool.servers:type_name -> haproxyaccess.config.service.haproxy.v1.Server
+	8,  // 10: haproxyaccess.config.service.haproxy.v1.Node.dataplane:type_name -> haproxyaccess.config.service.haproxy.v1.DataPlane
+	14, // 11: haproxyaccess.config.service.haproxy.v1.Node.clock_bound:type_name -> google.protobuf.Duration
+	14, // 12: haproxyaccess.config.service.haproxy.v1.Enforcement.hard_stop_after:type_name -> google.protobuf.Duration
+	10, // 13: haproxyaccess.config.service.haproxy.v1.Enforcement.binds:type_name -> haproxyaccess.config.service.haproxy.v1.Bind
+	11, // 14: haproxyaccess.config.service.haproxy.v1.Enforcement.identity_providers:type_name -> haproxyaccess.config.service.haproxy.v1.IdentityProvider
+	12, // 15: haproxyaccess.config.service.haproxy.v1.Enforcement.standalone:type_name -> haproxyaccess.config.service.haproxy.v1.Standalone
+	13, // 16: haproxyaccess.config.service.haproxy.v1.IdentityProvider.keys:type_name -> haproxyaccess.config.service.haproxy.v1.IdentityProvider.Key
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_api_config_service_haproxy_v1_haproxy_proto_init() }
@@ -945,13 +1388,17 @@ func file_api_config_service_haproxy_v1_haproxy_proto_init() {
 	if File_api_config_service_haproxy_v1_haproxy_proto != nil {
 		return
 	}
+	file_api_config_service_haproxy_v1_haproxy_proto_msgTypes[1].OneofWrappers = []any{
+		(*Discovery_Srv)(nil),
+		(*Discovery_Host)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_config_service_haproxy_v1_haproxy_proto_rawDesc), len(file_api_config_service_haproxy_v1_haproxy_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

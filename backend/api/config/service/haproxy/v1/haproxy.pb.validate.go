@@ -101,17 +101,6 @@ func (m *Config) validate(all bool) error {
 
 	}
 
-	if len(m.GetNodes()) < 1 {
-		err := ConfigValidationError{
-			field:  "Nodes",
-			reason: "value must contain at least 1 item(s)",
-		}
-		if !all {
-			return err
-		}
-		errors = append(errors, err)
-	}
-
 	for idx, item := range m.GetNodes() {
 		_, _ = idx, item
 
@@ -180,6 +169,103 @@ func (m *Config) validate(all bool) error {
 		if err := v.Validate(); err != nil {
 			return ConfigValidationError{
 				field:  "Enforcement",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	for idx, item := range m.GetDiscovery() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, ConfigValidationError{
+						field:  fmt.Sprintf("Discovery[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, ConfigValidationError{
+						field:  fmt.Sprintf("Discovery[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return ConfigValidationError{
+					field:  fmt.Sprintf("Discovery[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	for idx, item := range m.GetEnvironmentTemplates() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, ConfigValidationError{
+						field:  fmt.Sprintf("EnvironmentTemplates[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, ConfigValidationError{
+						field:  fmt.Sprintf("EnvironmentTemplates[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return ConfigValidationError{
+					field:  fmt.Sprintf("EnvironmentTemplates[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	if all {
+		switch v := interface{}(m.GetLogReceiver()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, ConfigValidationError{
+					field:  "LogReceiver",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, ConfigValidationError{
+					field:  "LogReceiver",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetLogReceiver()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return ConfigValidationError{
+				field:  "LogReceiver",
 				reason: "embedded message failed validation",
 				cause:  err,
 			}
@@ -262,6 +348,613 @@ var _ interface {
 	Cause() error
 	ErrorName() string
 } = ConfigValidationError{}
+
+// Validate checks the field values on Discovery with the rules defined in the
+// proto definition for this message. If any rules are violated, the first
+// error encountered is returned, or nil if there are no violations.
+func (m *Discovery) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on Discovery with the rules defined in
+// the proto definition for this message. If any rules are violated, the
+// result is a list of violation errors wrapped in DiscoveryMultiError, or nil
+// if none found.
+func (m *Discovery) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *Discovery) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if !_Discovery_Name_Pattern.MatchString(m.GetName()) {
+		err := DiscoveryValidationError{
+			field:  "Name",
+			reason: "value does not match regex pattern \"^[a-z0-9-]{1,31}$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if m.GetPort() > 65535 {
+		err := DiscoveryValidationError{
+			field:  "Port",
+			reason: "value must be less than or equal to 65535",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if d := m.GetInterval(); d != nil {
+		dur, err := d.AsDuration(), d.CheckValid()
+		if err != nil {
+			err = DiscoveryValidationError{
+				field:  "Interval",
+				reason: "value is not a valid duration",
+				cause:  err,
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		} else {
+
+			lte := time.Duration(3600*time.Second + 0*time.Nanosecond)
+			gte := time.Duration(0*time.Second + 100000000*time.Nanosecond)
+
+			if dur < gte || dur > lte {
+				err := DiscoveryValidationError{
+					field:  "Interval",
+					reason: "value must be inside range [100ms, 1h0m0s]",
+				}
+				if !all {
+					return err
+				}
+				errors = append(errors, err)
+			}
+
+		}
+	}
+
+	// no validation rules for Resolver
+
+	if m.GetNode() == nil {
+		err := DiscoveryValidationError{
+			field:  "Node",
+			reason: "value is required",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if all {
+		switch v := interface{}(m.GetNode()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, DiscoveryValidationError{
+					field:  "Node",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, DiscoveryValidationError{
+					field:  "Node",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetNode()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return DiscoveryValidationError{
+				field:  "Node",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if m.GetMaxLossPercent() > 100 {
+		err := DiscoveryValidationError{
+			field:  "MaxLossPercent",
+			reason: "value must be less than or equal to 100",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	oneofRecordPresent := false
+	switch v := m.Record.(type) {
+	case *Discovery_Srv:
+		if v == nil {
+			err := DiscoveryValidationError{
+				field:  "Record",
+				reason: "oneof value cannot be a typed-nil",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		}
+		oneofRecordPresent = true
+
+		if l := utf8.RuneCountInString(m.GetSrv()); l < 1 || l > 253 {
+			err := DiscoveryValidationError{
+				field:  "Srv",
+				reason: "value length must be between 1 and 253 runes, inclusive",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		}
+
+	case *Discovery_Host:
+		if v == nil {
+			err := DiscoveryValidationError{
+				field:  "Record",
+				reason: "oneof value cannot be a typed-nil",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		}
+		oneofRecordPresent = true
+
+		if l := utf8.RuneCountInString(m.GetHost()); l < 1 || l > 253 {
+			err := DiscoveryValidationError{
+				field:  "Host",
+				reason: "value length must be between 1 and 253 runes, inclusive",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		}
+
+	default:
+		_ = v // ensures v is used
+	}
+	if !oneofRecordPresent {
+		err := DiscoveryValidationError{
+			field:  "Record",
+			reason: "value is required",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return DiscoveryMultiError(errors)
+	}
+
+	return nil
+}
+
+// DiscoveryMultiError is an error wrapping multiple validation errors returned
+// by Discovery.ValidateAll() if the designated constraints aren't met.
+type DiscoveryMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m DiscoveryMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m DiscoveryMultiError) AllErrors() []error { return m }
+
+// DiscoveryValidationError is the validation error returned by
+// Discovery.Validate if the designated constraints aren't met.
+type DiscoveryValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e DiscoveryValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e DiscoveryValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e DiscoveryValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e DiscoveryValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e DiscoveryValidationError) ErrorName() string { return "DiscoveryValidationError" }
+
+// Error satisfies the builtin error interface
+func (e DiscoveryValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sDiscovery.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = DiscoveryValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = DiscoveryValidationError{}
+
+var _Discovery_Name_Pattern = regexp.MustCompile("^[a-z0-9-]{1,31}$")
+
+// Validate checks the field values on EnvironmentTemplate with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *EnvironmentTemplate) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on EnvironmentTemplate with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// EnvironmentTemplateMultiError, or nil if none found.
+func (m *EnvironmentTemplate) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *EnvironmentTemplate) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if !_EnvironmentTemplate_Pattern_Pattern.MatchString(m.GetPattern()) {
+		err := EnvironmentTemplateValidationError{
+			field:  "Pattern",
+			reason: "value does not match regex pattern \"^[a-z0-9._-]{0,30}\\\\*$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	// no validation rules for Lease
+
+	if len(m.GetNodes()) < 1 {
+		err := EnvironmentTemplateValidationError{
+			field:  "Nodes",
+			reason: "value must contain at least 1 item(s)",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	_EnvironmentTemplate_Nodes_Unique := make(map[string]struct{}, len(m.GetNodes()))
+
+	for idx, item := range m.GetNodes() {
+		_, _ = idx, item
+
+		if _, exists := _EnvironmentTemplate_Nodes_Unique[item]; exists {
+			err := EnvironmentTemplateValidationError{
+				field:  fmt.Sprintf("Nodes[%v]", idx),
+				reason: "repeated value must contain unique items",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		} else {
+			_EnvironmentTemplate_Nodes_Unique[item] = struct{}{}
+		}
+
+		// no validation rules for Nodes[idx]
+	}
+
+	if l := utf8.RuneCountInString(m.GetBackendPrefix()); l < 1 || l > 100 {
+		err := EnvironmentTemplateValidationError{
+			field:  "BackendPrefix",
+			reason: "value length must be between 1 and 100 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !strings.Contains(m.GetBackendPrefix(), "{environment}") {
+		err := EnvironmentTemplateValidationError{
+			field:  "BackendPrefix",
+			reason: "value does not contain substring \"{environment}\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetHost()); l < 1 || l > 200 {
+		err := EnvironmentTemplateValidationError{
+			field:  "Host",
+			reason: "value length must be between 1 and 200 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(m.GetTags()) > 50 {
+		err := EnvironmentTemplateValidationError{
+			field:  "Tags",
+			reason: "value must contain no more than 50 item(s)",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	for idx, item := range m.GetTags() {
+		_, _ = idx, item
+
+		if !_EnvironmentTemplate_Tags_Pattern.MatchString(item) {
+			err := EnvironmentTemplateValidationError{
+				field:  fmt.Sprintf("Tags[%v]", idx),
+				reason: "value does not match regex pattern \"^[a-z0-9][a-z0-9._:=/-]{0,62}$\"",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		}
+
+	}
+
+	// no validation rules for Discover
+
+	if m.GetMaxEnvironments() > 10000 {
+		err := EnvironmentTemplateValidationError{
+			field:  "MaxEnvironments",
+			reason: "value must be less than or equal to 10000",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return EnvironmentTemplateMultiError(errors)
+	}
+
+	return nil
+}
+
+// EnvironmentTemplateMultiError is an error wrapping multiple validation
+// errors returned by EnvironmentTemplate.ValidateAll() if the designated
+// constraints aren't met.
+type EnvironmentTemplateMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m EnvironmentTemplateMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m EnvironmentTemplateMultiError) AllErrors() []error { return m }
+
+// EnvironmentTemplateValidationError is the validation error returned by
+// EnvironmentTemplate.Validate if the designated constraints aren't met.
+type EnvironmentTemplateValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e EnvironmentTemplateValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e EnvironmentTemplateValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e EnvironmentTemplateValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e EnvironmentTemplateValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e EnvironmentTemplateValidationError) ErrorName() string {
+	return "EnvironmentTemplateValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e EnvironmentTemplateValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sEnvironmentTemplate.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = EnvironmentTemplateValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = EnvironmentTemplateValidationError{}
+
+var _EnvironmentTemplate_Pattern_Pattern = regexp.MustCompile("^[a-z0-9._-]{0,30}\\*$")
+
+var _EnvironmentTemplate_Tags_Pattern = regexp.MustCompile("^[a-z0-9][a-z0-9._:=/-]{0,62}$")
+
+// Validate checks the field values on LogReceiver with the rules defined in
+// the proto definition for this message. If any rules are violated, the first
+// error encountered is returned, or nil if there are no violations.
+func (m *LogReceiver) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on LogReceiver with the rules defined in
+// the proto definition for this message. If any rules are violated, the
+// result is a list of violation errors wrapped in LogReceiverMultiError, or
+// nil if none found.
+func (m *LogReceiver) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *LogReceiver) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if !_LogReceiver_Listen_Pattern.MatchString(m.GetListen()) {
+		err := LogReceiverValidationError{
+			field:  "Listen",
+			reason: "value does not match regex pattern \"^(udp:|unix:/).+\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return LogReceiverMultiError(errors)
+	}
+
+	return nil
+}
+
+// LogReceiverMultiError is an error wrapping multiple validation errors
+// returned by LogReceiver.ValidateAll() if the designated constraints aren't met.
+type LogReceiverMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m LogReceiverMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m LogReceiverMultiError) AllErrors() []error { return m }
+
+// LogReceiverValidationError is the validation error returned by
+// LogReceiver.Validate if the designated constraints aren't met.
+type LogReceiverValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e LogReceiverValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e LogReceiverValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e LogReceiverValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e LogReceiverValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e LogReceiverValidationError) ErrorName() string { return "LogReceiverValidationError" }
+
+// Error satisfies the builtin error interface
+func (e LogReceiverValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sLogReceiver.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = LogReceiverValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = LogReceiverValidationError{}
+
+var _LogReceiver_Listen_Pattern = regexp.MustCompile("^(udp:|unix:/).+")
 
 // Validate checks the field values on Environment with the rules defined in
 // the proto definition for this message. If any rules are violated, the first
@@ -944,6 +1637,30 @@ func (m *Node) validate(all bool) error {
 		}
 	}
 
+	if !_Node_RuntimeSocket_Pattern.MatchString(m.GetRuntimeSocket()) {
+		err := NodeValidationError{
+			field:  "RuntimeSocket",
+			reason: "value does not match regex pattern \"^((unix:/|tcp:).+)?$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !_Node_MasterSocket_Pattern.MatchString(m.GetMasterSocket()) {
+		err := NodeValidationError{
+			field:  "MasterSocket",
+			reason: "value does not match regex pattern \"^((unix:/|tcp:).+)?$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	// no validation rules for ManageConfig
+
 	if len(errors) > 0 {
 		return NodeMultiError(errors)
 	}
@@ -1023,6 +1740,10 @@ var _ interface {
 
 var _Node_Name_Pattern = regexp.MustCompile("^[a-z0-9._-]{1,63}$")
 
+var _Node_RuntimeSocket_Pattern = regexp.MustCompile("^((unix:/|tcp:).+)?$")
+
+var _Node_MasterSocket_Pattern = regexp.MustCompile("^((unix:/|tcp:).+)?$")
+
 // Validate checks the field values on DataPlane with the rules defined in the
 // proto definition for this message. If any rules are violated, the first
 // error encountered is returned, or nil if there are no violations.
@@ -1045,26 +1766,7 @@ func (m *DataPlane) validate(all bool) error {
 
 	var errors []error
 
-	if uri, err := url.Parse(m.GetUrl()); err != nil {
-		err = DataPlaneValidationError{
-			field:  "Url",
-			reason: "value must be a valid URI",
-			cause:  err,
-		}
-		if !all {
-			return err
-		}
-		errors = append(errors, err)
-	} else if !uri.IsAbs() {
-		err := DataPlaneValidationError{
-			field:  "Url",
-			reason: "value must be absolute",
-		}
-		if !all {
-			return err
-		}
-		errors = append(errors, err)
-	}
+	// no validation rules for Url
 
 	if utf8.RuneCountInString(m.GetUsername()) < 1 {
 		err := DataPlaneValidationError{
@@ -1091,6 +1793,21 @@ func (m *DataPlane) validate(all bool) error {
 	// no validation rules for CaFile
 
 	// no validation rules for AllowPlaintext
+
+	// no validation rules for ClientCertificateFile
+
+	// no validation rules for ClientKeyFile
+
+	if _, ok := _DataPlane_Scheme_InLookup[m.GetScheme()]; !ok {
+		err := DataPlaneValidationError{
+			field:  "Scheme",
+			reason: "value must be in list [ https http]",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
 
 	if len(errors) > 0 {
 		return DataPlaneMultiError(errors)
@@ -1168,6 +1885,12 @@ var _ interface {
 	Cause() error
 	ErrorName() string
 } = DataPlaneValidationError{}
+
+var _DataPlane_Scheme_InLookup = map[string]struct{}{
+	"":      {},
+	"https": {},
+	"http":  {},
+}
 
 // Validate checks the field values on Enforcement with the rules defined in
 // the proto definition for this message. If any rules are violated, the first
