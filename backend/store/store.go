@@ -20,6 +20,8 @@ var (
 	ErrReplay = errors.New("the idempotency key was used before")
 	// ErrCorrupt: what is stored is in no form that was ever written: it is damaged, or somebody else wrote it.
 	ErrCorrupt = errors.New("what is stored cannot be read")
+	// ErrHeld: another gateway has the name (see Writers).
+	ErrHeld = errors.New("another gateway writes")
 )
 
 // LiveError says that the subject already has an approved or active grant for the pool.

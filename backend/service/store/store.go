@@ -43,11 +43,24 @@ type Driver interface {
 	store.Positions
 	store.Keys
 	store.AuditLog
+	store.Reports
+	store.Environments
 	Close() error
 }
 
 // Service is the open store.
-type Service struct{ Driver }
+type Service struct {
+	Driver
+
+	writers store.Writers
+	shared  bool
+}
+
+// Writers elects one gateway for each node.
+func (s *Service) Writers() store.Writers { return s.writers }
+
+// Shared reports whether several gateways may be on this store.
+func (s *Service) Shared() bool { return s.shared }
 
 // New is the factory for Clutch.
 func New(cfg *anypb.Any, _ *zap.Logger, _ tally.Scope) (service.Service, error) {
@@ -75,7 +88,7 @@ func openSQLite(path string) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite.path: %w", err)
 	}
-	return &Service{db}, nil
+	return &Service{Driver: db, writers: sqlite.Writers{}}, nil
 }
 
 // openPostgres uses the database that Clutch's own service has opened.
@@ -90,7 +103,7 @@ func openPostgres() (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	return &Service{db}, nil
+	return &Service{Driver: db, writers: postgres.NewWriters(client.DB()), shared: true}, nil
 }
 
 // checkDirectory refuses a directory where others could put a file in the database's place.

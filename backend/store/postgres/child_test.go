@@ -41,6 +41,8 @@ func work(ctx context.Context, job, dsn string) error {
 	switch job {
 	case "acknowledge":
 		return storetest.Acknowledge(db, os.Stdout)
+	case "write":
+		return holdName(ctx, db)
 	case "race":
 		return storetest.Race(ctx, db, raceTransitions, os.Stdout)
 	case "once":

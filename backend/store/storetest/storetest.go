@@ -20,6 +20,8 @@ type Store interface {
 	store.Positions
 	store.Keys
 	store.AuditLog
+	store.Reports
+	store.Environments
 	Close() error
 }
 
@@ -77,6 +79,10 @@ func Run(t *testing.T, h Harness) {
 		{"any text", testAnyText},
 		{"callers that come together do not suffer from each other", testOthersDoNotSuffer},
 		{"a place goes over within a change", testPlaceGoesOver},
+		{"reports of a grant add up", testReports},
+		{"reports that race lose nothing", testReportRace},
+		{"the status of a node does not go back", testNodeStatus},
+		{"an environment is registered and removed", testEnvironments},
 		{"random changes against a model", testRandomChanges},
 	}
 	for _, test := range tests {
