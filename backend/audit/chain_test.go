@@ -48,7 +48,7 @@ func TestI7AForgedLogStopsDelivery(t *testing.T) {
 				want := []string{"s: " + string(rune('0'+test.told+1))}
 				for range 2 { // a restart changes nothing
 					o := &fakeObserver{}
-					box := New(log, []Sink{sink}, o, Timing{})
+					box := New(log, []Sink{sink}, alone(), o, Timing{})
 					box.Start()
 					time.Sleep(time.Hour)
 					synctest.Wait()
@@ -171,14 +171,14 @@ func TestI7RandomFaultsLoseNothing(t *testing.T) {
 				return nil
 			}
 			for _, n := range grow {
-				box := New(log, []Sink{sink}, &fakeObserver{}, Timing{})
+				box := New(log, []Sink{sink}, alone(), &fakeObserver{}, Timing{})
 				box.Start()
 				log.grow(n)
 				box.Poke()
 				synctest.Wait()
 				box.Stop() // in the midst of a backoff, or idle
 			}
-			box := New(log, []Sink{sink}, &fakeObserver{}, Timing{})
+			box := New(log, []Sink{sink}, alone(), &fakeObserver{}, Timing{})
 			box.Start()
 			time.Sleep(time.Hour)
 			synctest.Wait()

@@ -63,12 +63,13 @@ type Outbox struct {
 	state  int // 0 new, 1 started, 2 stopped
 }
 
-// New makes an outbox; nothing is delivered before Start.
-func New(log Log, sinks []Sink, o Observer, t Timing) *Outbox {
+// New makes an outbox; nothing is delivered before Start. Of several gateways the one tells a sink that writers elects for
+// "outbox/<sink>"; another takes over where it left off, and may repeat the last event.
+func New(log Log, sinks []Sink, writers store.Writers, o Observer, t Timing) *Outbox {
 	box := &Outbox{}
 	for _, s := range sinks {
 		box.loops = append(box.loops, &loop{
-			log: log, sink: s, observer: o, timing: t.withDefaults(), poke: make(chan struct{}, 1),
+			log: log, sink: s, writers: writers, observer: o, timing: t.withDefaults(), poke: make(chan struct{}, 1),
 		})
 	}
 	return box
@@ -114,6 +115,7 @@ func (b *Outbox) Poke() {
 type loop struct {
 	log      Log
 	sink     Sink
+	writers  store.Writers
 	observer Observer
 	timing   Timing
 	poke     chan struct{}
@@ -122,9 +124,11 @@ type loop struct {
 	position int64
 	hash     [32]byte
 	known    bool
+	tenure   store.Tenure // nil: another gateway tells the sink
 }
 
 func (l *loop) run(ctx context.Context) {
+	defer l.leave()
 	failures := 0
 	for {
 		err := l.deliver(ctx)
@@ -146,8 +150,35 @@ func (l *loop) run(ctx context.Context) {
 	}
 }
 
-// deliver tells the sink of everything that it does not know yet.
+// lead reports whether this gateway tells the sink. Where it has just begun to, the position is read anew: another has told
+// it since.
+func (l *loop) lead(ctx context.Context) (bool, error) {
+	if l.tenure != nil {
+		return true, nil
+	}
+	tenure, err := l.writers.Claim(ctx, "outbox/"+l.sink.Name())
+	switch {
+	case errors.Is(err, store.ErrHeld):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("claim sink: %w", err)
+	}
+	l.tenure, l.known = tenure, false
+	return true, nil
+}
+
+func (l *loop) leave() {
+	if l.tenure != nil {
+		l.tenure.Release()
+		l.tenure = nil
+	}
+}
+
+// deliver tells the sink of everything that it does not know yet, if it is ours to tell.
 func (l *loop) deliver(ctx context.Context) error {
+	if ours, err := l.lead(ctx); err != nil || !ours {
+		return err
+	}
 	if err := l.resume(ctx); err != nil {
 		return err
 	}
@@ -212,6 +243,10 @@ func (l *loop) one(ctx context.Context, e store.Entry) error {
 	}
 	if err := l.verify(e); err != nil {
 		return err
+	}
+	if err := l.tenure.Check(ctx); err != nil {
+		l.leave()
+		return fmt.Errorf("tell sink: %w", err)
 	}
 	deliver, cancel := context.WithTimeout(ctx, l.timing.Deliver)
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 
 // start runs an outbox until the test's end. Time in these tests is synctest's: it moves when all wait.
 func start(t *testing.T, log Log, o Observer, timing Timing, sinks ...Sink) *Outbox {
-	box := New(log, sinks, o, timing)
+	box := New(log, sinks, alone(), o, timing)
 	box.Start()
 	t.Cleanup(box.Stop)
 	return box
@@ -70,7 +70,7 @@ func TestI7CrashBetweenDeliverAndSaveDeliversAgain(t *testing.T) {
 			dead = dead || revision == 3
 			return dead
 		}
-		box := New(log, []Sink{sink}, &fakeObserver{}, Timing{Backoff: time.Hour, MaxBackoff: time.Hour})
+		box := New(log, []Sink{sink}, alone(), &fakeObserver{}, Timing{Backoff: time.Hour, MaxBackoff: time.Hour})
 		box.Start()
 		synctest.Wait()
 		box.Stop()
@@ -189,7 +189,7 @@ func TestAnUnreadableLogIsTriedAgain(t *testing.T) {
 func TestStartAndStopAsOftenAsOneLikes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, sink := newLog(1), newSink("s")
-		box := New(log, []Sink{sink}, &fakeObserver{}, Timing{})
+		box := New(log, []Sink{sink}, alone(), &fakeObserver{}, Timing{})
 		box.Start()
 		box.Start()
 		synctest.Wait()
@@ -202,7 +202,7 @@ func TestStartAndStopAsOftenAsOneLikes(t *testing.T) {
 		synctest.Wait()
 		expect(t, "told after the end", sink.heard(), upTo(1))
 
-		never := New(log, []Sink{sink}, &fakeObserver{}, Timing{})
+		never := New(log, []Sink{sink}, alone(), &fakeObserver{}, Timing{})
 		never.Stop()
 		never.Start()
 		synctest.Wait()
@@ -217,7 +217,7 @@ func TestStopEndsADelivery(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		box := New(log, []Sink{sink}, o, Timing{Deliver: time.Hour})
+		box := New(log, []Sink{sink}, alone(), o, Timing{Deliver: time.Hour})
 		box.Start()
 		synctest.Wait()
 		began := time.Now()

@@ -41,7 +41,7 @@ func TestStopWaitsForADeliveryThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newLog(5)
 		sink, gate := gated("s")
-		box := New(log, []Sink{sink}, &fakeObserver{}, Timing{})
+		box := New(log, []Sink{sink}, alone(), &fakeObserver{}, Timing{})
 		box.Start()
 		synctest.Wait()
 		stopped := make(chan struct{}, 2)

@@ -8,7 +8,7 @@ import (
 )
 
 func newOutbox(p parts, o *observer) *audit.Outbox {
-	return audit.New(p.store, []audit.Sink{auditservice.NewGrantSink(p.audit), alarm{o}}, o, audit.Timing{})
+	return audit.New(p.store, []audit.Sink{auditservice.NewGrantSink(p.audit), alarm{o}}, p.store.Writers(), o, audit.Timing{})
 }
 
 // SinkFailed implements audit.Observer.
