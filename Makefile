@@ -15,12 +15,13 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 # The demo's settings, all of which may be given on the command line: make demo DEMO_GATEWAY_PORT=8081.
 DEMO_DIR ?= .demo
 DEMO_GATEWAY_PORT ?= 8080
+# each the first of three in a row, one a node
 DEMO_HAPROXY_PORT ?= 8000
 DEMO_DATAPLANE_PORT ?= 5555
-DEMO_ISSUER_PORT ?= 5556
-# the first of four
+DEMO_ISSUER_PORT ?= 5559
+# the first of six
 DEMO_SERVICE_PORT ?= 9101
-# a real Data Plane API, 2.x
+# a real Data Plane API, 2.x or 3.x
 DATAPLANE_BIN ?=
 export DEMO_DIR DEMO_GATEWAY_PORT DEMO_HAPROXY_PORT DEMO_DATAPLANE_PORT DEMO_ISSUER_PORT DEMO_SERVICE_PORT DATAPLANE_BIN
 

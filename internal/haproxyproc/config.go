@@ -23,6 +23,9 @@ type Config struct {
 	// Dir holds the pid file and the master socket; it is created with mode
 	// 0700 if it is missing. Its path must be short enough for a unix socket.
 	Dir string
+	// WorkDir is the working directory of the master and its workers, also
+	// after reloads; empty is the caller's.
+	WorkDir string
 	// Log gets all that HAProxy prints; nil discards it. It is written to by
 	// one goroutine at a time.
 	Log io.Writer

@@ -44,6 +44,7 @@ func Start(ctx context.Context, config Config) (*Process, error) {
 	}
 	p := &Process{config: paths, output: &output{log: config.Log}, exited: make(chan struct{})}
 	p.cmd = exec.Command(paths.binary, "-W", "-S", paths.masterSocket, "-p", paths.pidFile, "-f", paths.configFile)
+	p.cmd.Dir = config.WorkDir
 	p.cmd.Stdout = p.output
 	p.cmd.Stderr = p.output
 	p.cmd.WaitDelay = drainTimeout

@@ -2,53 +2,51 @@ package world
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"path/filepath"
-
-	"github.com/haproxy-access/clutch-haproxy-access/internal/haproxyproc"
 )
 
 // assemble makes the parts; nothing runs yet.
 func (w *World) assemble(s settings) error {
-	l := w.layout
-	w.Services = w.component("services", "demoservice", servicesReady(s))
-	for _, e := range s.Environments {
-		for _, p := range e.Pools {
-			w.Services.argv = append(w.Services.argv, "-serve", e.Name+"/"+p.Pool.Pool+"="+address(p.Port))
-		}
+	w.Services = w.component("services", w.program("demoservice"), servicesReady(s))
+	for _, p := range s.pools() {
+		w.Services.argv = append(w.Services.argv, "-serve", p.Environment+"/"+p.Pool.Pool+"="+address(p.Port))
 	}
 	if err := w.assembleIssuer(s); err != nil {
 		return err
 	}
-	w.HAProxy = &HAProxy{
-		config: haproxyproc.Config{Binary: s.HAProxyBin, ConfigFile: l.haproxyConfig(), Dir: l.sockets},
-		log:    l.log("haproxy"), pidFile: l.pid("haproxy"),
+	for _, n := range s.Nodes {
+		node, err := w.assembleNode(s, n)
+		if err != nil {
+			return err
+		}
+		w.Nodes = append(w.Nodes, node)
 	}
-	if err := w.assembleDataPlane(s); err != nil {
-		return err
+	for i, at := range s.Endpoints.Gateways {
+		gateway := w.component(numbered("gateway", i), w.program("gateway"), answers(at+"/healthcheck"), "-c", w.layout.config(i))
+		gateway.env = w.gatewayEnv()
+		w.Gateways = append(w.Gateways, gateway)
 	}
-	w.Gateway = w.component("gateway", "gateway", answers(s.Endpoints.Gateway+"/healthcheck"), "-c", l.config())
-	w.Gateway.env = w.gatewayEnv()
+	w.Gateway = w.Gateways[0]
 	return nil
 }
+
+// program is the path of one of Programs.
+func (w *World) program(name string) string { return filepath.Join(w.options.BinDir, name) }
 
 func (w *World) component(name, program string, ready func(context.Context) error, arguments ...string) *Component {
 	l := w.layout
 	return &Component{
 		name: name, dir: l.root, log: l.log(name), pidFile: l.pid(name), ready: ready,
-		argv: append([]string{filepath.Join(w.options.BinDir, program)}, arguments...),
+		argv: append([]string{program}, arguments...),
 	}
 }
 
 // servicesReady asks all of them: they listen one after the other.
 func servicesReady(s settings) func(context.Context) error {
 	return func(ctx context.Context) error {
-		for _, e := range s.Environments {
-			for _, p := range e.Pools {
-				if _, err := get(ctx, url(p.Port), "", ""); err != nil {
-					return err
-				}
+		for _, p := range s.pools() {
+			if _, err := get(ctx, url(p.Port), "", ""); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -60,36 +58,11 @@ func (w *World) assembleIssuer(s settings) error {
 	if err := writeJSON(l.users(), s.Endpoints.Users); err != nil {
 		return err
 	}
-	w.Issuer = w.component("issuer", "devidp", answers(s.Endpoints.Issuer+"/.well-known/openid-configuration"),
-		"-listen", address(s.Ports.Issuer), "-client-id", "clutch", "-client-secret-file", l.secret(secretClient),
-		"-redirect-uri", s.Endpoints.Gateway+"/v1/authn/callback", "-users", l.users(), "-key-file", l.issuerKey())
-	return nil
-}
-
-func (w *World) assembleDataPlane(s settings) error {
-	l := w.layout
-	ready := func(ctx context.Context) error {
-		// It reaches HAProxy as well, which an answer from /info alone would not show.
-		_, err := get(ctx, s.Endpoints.DataPlane[0].URL+"/v2/services/haproxy/runtime/maps", s.Username, s.Password)
-		return err
+	w.Issuer = w.component("issuer", w.program("devidp"), answers(s.Endpoints.Issuer+"/.well-known/openid-configuration"),
+		"-listen", address(s.IssuerPort), "-client-id", "clutch", "-client-secret-file", l.secret(secretClient),
+		"-users", l.users(), "-key-file", l.issuerKey())
+	for _, gateway := range s.Endpoints.Gateways {
+		w.Issuer.argv = append(w.Issuer.argv, "-redirect-uri", gateway+"/v1/authn/callback")
 	}
-	if w.options.DataPlaneBin == "" {
-		w.DataPlane = w.component("dataplane", "dataplane", ready,
-			"-listen", address(s.Ports.DataPlane), "-username", s.Username, "-password-file", l.secret(secretDataPlane),
-			"-haproxy-config", l.haproxyConfig(), "-haproxy-bin", s.HAProxyBin, "-runtime-socket", l.statsSocket(),
-			"-maps-dir", l.maps(), "-reload-cmd", "sh "+l.reloadScript(), "-master-socket", l.masterSocket())
-		return nil
-	}
-	config := filepath.Join(l.dataplane(), "dataplaneapi.yaml")
-	if err := render(config, "dataplaneapi.yaml", dataplaneapiConfig, s); err != nil {
-		return err
-	}
-	for _, name := range []string{"transactions", "ssl", "general", "storage", "spoe", "spoe-transactions"} {
-		if err := os.MkdirAll(filepath.Join(l.dataplane(), name), 0o700); err != nil {
-			return fmt.Errorf("make directory of the data plane: %w", err)
-		}
-	}
-	w.DataPlane = w.component("dataplane", "dataplane", ready, "-f", config)
-	w.DataPlane.argv[0] = w.options.DataPlaneBin
 	return nil
 }

@@ -135,6 +135,31 @@ func (c *Component) Kill() {
 	}
 }
 
+// Suspend stops the program by SIGSTOP, as a long pause of its machine does, and waits until it stands still. Nothing tells
+// it; its connections stay open.
+func (c *Component) Suspend(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current == nil || !c.current.running() {
+		return fmt.Errorf("suspend %s: %w", c.name, errEnded)
+	}
+	c.current.signal(syscall.SIGSTOP)
+	pid := c.current.cmd.Process.Pid
+	return poll(ctx, func(context.Context) (bool, error) {
+		stopped, err := standsStill(pid)
+		return err != nil || stopped, err
+	})
+}
+
+// Resume lets a suspended program go on, by SIGCONT. It is no error if it was not suspended or does not run.
+func (c *Component) Resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != nil {
+		c.current.signal(syscall.SIGCONT)
+	}
+}
+
 // Stop asks the program to end, and kills it if it does not. It is no error if it does not run.
 func (c *Component) Stop() {
 	c.mu.Lock()
@@ -143,6 +168,7 @@ func (c *Component) Stop() {
 		return
 	}
 	c.current.signal(syscall.SIGTERM)
+	c.current.signal(syscall.SIGCONT) // one that is suspended would not hear the other
 	timer := time.NewTimer(stopTimeout)
 	defer timer.Stop()
 	select {
@@ -152,6 +178,12 @@ func (c *Component) Stop() {
 		<-c.current.exited
 	}
 }
+
+// Ready returns nil when the program does its work; an error says why it is not known to.
+func (c *Component) Ready(ctx context.Context) error { return c.ready(ctx) }
+
+// Name is what its log is called by.
+func (c *Component) Name() string { return c.name }
 
 // PID is the process id of the last start, 0 before the first.
 func (c *Component) PID() int {

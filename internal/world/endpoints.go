@@ -5,25 +5,44 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // Endpoints tell scripts where everything is. The JSON is a contract.
 type Endpoints struct {
-	// Gateway, HAProxy and Issuer are URLs without a trailing slash.
-	Gateway   string      `json:"gateway"`
-	HAProxy   string      `json:"haproxy"`
-	DataPlane []DataPlane `json:"dataplane"`
-	Issuer    string      `json:"issuer"`
-	Users     []User      `json:"users"`
-	Pools     []Pool      `json:"pools"`
+	// Gateway, HAProxy and Issuer are URLs without a trailing slash. Gateway is the first of Gateways, HAProxy that of the
+	// first of Nodes, which does not serve every pool: a pool's URLs are where it is reached.
+	Gateway  string   `json:"gateway"`
+	Gateways []string `json:"gateways"`
+	HAProxy  string   `json:"haproxy"`
+	// DataPlane has one a node, in the order of Nodes.
+	DataPlane []DataPlane    `json:"dataplane"`
+	Nodes     []NodeEndpoint `json:"nodes"`
+	Issuer    string         `json:"issuer"`
+	Users     []User         `json:"users"`
+	Pools     []Pool         `json:"pools"`
 	// Store is the path of the embedded store.
 	Store string `json:"store"`
 }
 
+// NodeEndpoint is where a node is. HAProxy and DataPlane are URLs without a trailing slash, the others paths.
+type NodeEndpoint struct {
+	Name string `json:"name"`
+	// Environments are those that the node serves, but for those of a template.
+	Environments  []string `json:"environments"`
+	HAProxy       string   `json:"haproxy"`
+	DataPlane     string   `json:"dataplane"`
+	Dir           string   `json:"dir"`
+	RuntimeSocket string   `json:"runtime_socket"`
+	MasterSocket  string   `json:"master_socket"`
+}
+
 // DataPlane is how a node's Data Plane API is reached.
 type DataPlane struct {
-	Node         string `json:"node"`
-	URL          string `json:"url"`
+	Node string `json:"node"`
+	URL  string `json:"url"`
+	// Version is the API that it speaks: v2 or v3.
 	Version      string `json:"version"`
 	Username     string `json:"username"`
 	PasswordFile string `json:"password_file"`
@@ -41,6 +60,9 @@ type Pool struct {
 	Environment string `json:"environment"`
 	Pool        string `json:"pool"`
 	Host        string `json:"host"`
+	// URLs are those of the host on each node that serves it, without a trailing slash. Names that end in .localhost are
+	// this machine, for curl and browsers alike.
+	URLs []string `json:"urls"`
 }
 
 // ReadEndpoints reads the endpoints.json of a running world.
@@ -75,28 +97,39 @@ func writeJSON(path string, value any) error {
 	return writeFile(path, append(raw, '\n'), 0o600)
 }
 
-const (
-	nodeName          = "edge-1"
-	dataPlaneUsername = "clutch"
-)
+const dataPlaneUsername = "clutch"
 
-// demoUsers have passwords that can be guessed: they are shown on the login page, which only this machine can reach.
-func demoUsers() []User {
-	return []User{
-		// A member of the approvers, who still cannot approve her own requests.
-		{"alice@example.com", "demo-alice", []string{"engineering", "prod-approvers"}},
-		{"bob@example.com", "demo-bob", []string{"engineering", "prod-approvers"}},
-		{"carol@example.com", "demo-carol", []string{"operators", "prod-approvers"}},
-		{"audrey@example.com", "demo-audrey", []string{"auditors"}},
+// describe says where everything is.
+func (w *World) describe(a assigned) Endpoints {
+	e := Endpoints{
+		Gateway: url(a.gateways[0]), HAProxy: url(a.haproxy[0]), Issuer: url(a.issuer),
+		Users: demoUsers(), Pools: demoPools(), Store: w.layout.store(),
 	}
+	for _, port := range a.gateways {
+		e.Gateways = append(e.Gateways, url(port))
+	}
+	for i, n := range demoNodes() {
+		files := w.layout.node(n.Name)
+		e.Nodes = append(e.Nodes, NodeEndpoint{
+			Name: n.Name, Environments: n.Environments, HAProxy: url(a.haproxy[i]), DataPlane: url(a.dataPlanes[i]),
+			Dir: files.dir, RuntimeSocket: files.StatsSocket(), MasterSocket: files.MasterSocket(),
+		})
+		e.DataPlane = append(e.DataPlane, DataPlane{
+			Node: n.Name, URL: url(a.dataPlanes[i]), Version: w.dialect, Username: dataPlaneUsername,
+			PasswordFile: w.layout.secret(secretDataPlane),
+		})
+	}
+	for i := range e.Pools {
+		e.Pools[i].URLs = e.poolURLs(e.Pools[i])
+	}
+	return e
 }
 
-// demoPools has one name in both environments: a grant for one must not open the other.
-func demoPools() []Pool {
-	return []Pool{
-		{"staging", "billing", "billing.staging.localhost"},
-		{"staging", "reports", "reports.staging.localhost"},
-		{"prod", "billing", "billing.prod.localhost"},
-		{"prod", "ops", "ops.prod.localhost"},
+func (e Endpoints) poolURLs(p Pool) (urls []string) {
+	for _, n := range e.Nodes {
+		if slices.Contains(n.Environments, p.Environment) {
+			urls = append(urls, strings.Replace(n.HAProxy, "127.0.0.1", p.Host, 1))
+		}
 	}
+	return urls
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/internal/haproxyproc"
 )
 
-// HAProxy is the world's HAProxy, in master-worker mode. Its methods may be called from several goroutines.
+// HAProxy is a node's HAProxy, in master-worker mode. Its methods may be called from several goroutines.
 type HAProxy struct {
 	config       haproxyproc.Config
 	log, pidFile string
@@ -62,6 +62,15 @@ func (h *HAProxy) end(how func(*haproxyproc.Process) error) error {
 	err := h.file.Close()
 	h.process, h.file = nil, nil
 	return err
+}
+
+// Reload makes it read its configuration again and returns when the new worker answers. It is an error if it does not run.
+func (h *HAProxy) Reload(ctx context.Context) error {
+	process := h.Process()
+	if process == nil {
+		return errors.New("reload haproxy: it does not run")
+	}
+	return process.Reload(ctx)
 }
 
 // Process is the running HAProxy, for reloads and for looking at its workers; nil if it does not run.

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// maxSocketDir is what a directory's path may have so that HAProxy can bind sockets in it.
-const maxSocketDir = 70
+// maxSocketDir is what a directory's path may have so that HAProxy can bind sockets in a node's directory below it.
+const maxSocketDir = 60
 
 // layout names the files of a state directory.
 type layout struct {
@@ -17,27 +17,49 @@ type layout struct {
 	sockets string
 }
 
-func (l layout) config() string            { return filepath.Join(l.root, "clutch-config.yaml") }
 func (l layout) endpoints() string         { return filepath.Join(l.root, "endpoints.json") }
 func (l layout) store() string             { return filepath.Join(l.root, "store", "haproxyaccess.db") }
 func (l layout) policy() string            { return filepath.Join(l.root, "policy.yaml") }
-func (l layout) haproxy() string           { return filepath.Join(l.root, "haproxy") }
-func (l layout) haproxyConfig() string     { return filepath.Join(l.root, "haproxy", "haproxy.cfg") }
-func (l layout) maps() string              { return filepath.Join(l.root, "haproxy", "maps") }
 func (l layout) users() string             { return filepath.Join(l.root, "secrets", "users.json") }
 func (l layout) issuerKey() string         { return filepath.Join(l.root, "secrets", "issuer-key.pem") }
 func (l layout) secret(name string) string { return filepath.Join(l.root, "secrets", name) }
 func (l layout) log(name string) string    { return filepath.Join(l.root, "log", name+".log") }
 func (l layout) pid(name string) string    { return filepath.Join(l.root, "pid", name) }
-func (l layout) dataplane() string         { return filepath.Join(l.root, "dataplane") }
-func (l layout) reloadScript() string      { return filepath.Join(l.root, "run", "reload.sh") }
-func (l layout) statsSocket() string       { return filepath.Join(l.sockets, "admin.sock") }
-func (l layout) masterSocket() string      { return filepath.Join(l.sockets, "master.sock") }
-func (l layout) haproxyPID() string        { return filepath.Join(l.sockets, "haproxy.pid") }
+
+// config is the configuration of the nth gateway, from 0.
+func (l layout) config(gateway int) string {
+	return filepath.Join(l.root, numbered("clutch-config", gateway)+".yaml")
+}
+
+// numbered tells the programs of one kind apart: name, name-2, name-3, ...
+func numbered(name string, n int) string {
+	if n == 0 {
+		return name
+	}
+	return fmt.Sprintf("%s-%d", name, n+1)
+}
+
+func (l layout) node(name string) nodeFiles {
+	return nodeFiles{dir: filepath.Join(l.root, "nodes", name), sockets: filepath.Join(l.sockets, name)}
+}
+
+// nodeFiles names the files of one node. Its methods are exported for templates.
+type nodeFiles struct{ dir, sockets string }
+
+func (f nodeFiles) Config() string       { return filepath.Join(f.dir, "haproxy.cfg") }
+func (f nodeFiles) Rendered() string     { return filepath.Join(f.dir, "clutch-config.yaml") }
+func (f nodeFiles) ReloadScript() string { return filepath.Join(f.dir, "reload.sh") }
+func (f nodeFiles) DataPlane() string    { return filepath.Join(f.dir, "dataplane") }
+func (f nodeFiles) DataPlaneConfig() string {
+	return filepath.Join(f.dir, "dataplane", "dataplaneapi.yaml")
+}
+func (f nodeFiles) StatsSocket() string  { return filepath.Join(f.sockets, "admin.sock") }
+func (f nodeFiles) MasterSocket() string { return filepath.Join(f.sockets, "master.sock") }
+func (f nodeFiles) MasterPID() string    { return filepath.Join(f.sockets, "haproxy.pid") }
 
 // makeDirs makes the directories, for this user alone.
 func makeDirs(root string) error {
-	for _, dir := range []string{"", "store", "secrets", "log", "pid", "run", "haproxy", "dataplane"} {
+	for _, dir := range []string{"", "store", "secrets", "log", "pid", "run", "nodes"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
 			return fmt.Errorf("make state directory: %w", err)
 		}

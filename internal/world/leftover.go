@@ -53,20 +53,6 @@ func writePID(path string, pid int) error {
 	return writeFile(path, fmt.Appendf(nil, "%d %s\n", pid, started), 0o600)
 }
 
-// startTime is the 22nd field of /proc/PID/stat. The second one, the program's name, may have spaces and brackets.
-func startTime(pid int) (string, error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return "", fmt.Errorf("read start time: %w", err)
-	}
-	const fieldsAfterName = 22 - 2
-	fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
-	if len(fields) < fieldsAfterName {
-		return "", fmt.Errorf("read start time: /proc/%d/stat has too few fields", pid)
-	}
-	return fields[fieldsAfterName-1], nil
-}
-
 // endLeftovers kills what an earlier world in this directory has left running, if it is verifiably one of its programs.
 func endLeftovers(ctx context.Context, l layout) error {
 	files, err := filepath.Glob(l.pid("*"))
@@ -98,12 +84,12 @@ func endLeftover(ctx context.Context, root, file string) error {
 	return nil
 }
 
-// isOurs reports whether the process is the one that was noted, and works in our directory or names it.
+// isOurs reports whether the process is the one that was noted, and works in our directory, or below, or names it.
 func isOurs(pid int, started, root string) bool {
 	if now, err := startTime(pid); err != nil || now != started {
 		return false
 	}
-	if dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err == nil && dir == root {
+	if dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err == nil && strings.HasPrefix(dir+"/", root+"/") {
 		return true
 	}
 	arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -138,9 +124,6 @@ func gone(pid int, started string) bool {
 	if now, err := startTime(pid); err != nil || now != started {
 		return true
 	}
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return true
-	}
-	return strings.HasPrefix(string(raw[strings.LastIndexByte(string(raw), ')')+1:]), " Z")
+	state, err := processState(pid)
+	return err != nil || state == stateZombie
 }

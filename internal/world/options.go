@@ -8,8 +8,6 @@ import (
 	"regexp"
 	"strconv"
 	"time"
-
-	"github.com/haproxy-access/clutch-haproxy-access/internal/haproxyproc"
 )
 
 // Options say where and how a World runs. Dir and BinDir are required.
@@ -21,8 +19,18 @@ type Options struct {
 	BinDir string
 	// Ports are those of 127.0.0.1 to listen on; a zero one is chosen freely.
 	Ports Ports
-	// DataPlaneBin is a real Data Plane API (2.x) to run in place of the built-in data plane.
+	// HAProxyBin is the HAProxy that every node runs; empty means haproxyproc.Find. It must keep its working directory.
+	HAProxyBin string
+	// DataPlaneBin is a real Data Plane API, 2.x or 3.x, to run in place of the built-in data plane, one a node.
 	DataPlaneBin string
+	// DataPlaneVia is told each node's name and the host:port of its data plane before anything starts, and returns the
+	// host:port that the gateways are told instead: that of a proxy which a test can break. Nil changes nothing.
+	DataPlaneVia func(node, address string) (string, error)
+	// Gateways is how many gateway processes share the store, each on a port of its own; 1 if zero. More need Postgres.
+	Gateways int
+	// EphemeralEnvironments configures pr-* as a template of environments on edge-3. The backends of pr-1 and pr-2 are there
+	// in any case.
+	EphemeralEnvironments bool
 	// Leases are the environments' leases by name; "off" for staging and "30s" for prod where they are not set.
 	Leases map[string]string
 	// Policy is the policy's document; that of the demo if it is nil. It is kept in policy.yaml in Dir.
@@ -49,14 +57,17 @@ type Agent struct{ Name, ServiceAccount, Owner string }
 
 // Ports are TCP ports on 127.0.0.1.
 type Ports struct {
-	Gateway, HAProxy, DataPlane, Issuer int
-	// Services is the first of as many ports as there are pools.
+	// Gateway is that of the first gateway; others listen where it is free.
+	Gateway, Issuer int
+	// HAProxy and DataPlane are each the first of three in a row, one a node.
+	HAProxy, DataPlane int
+	// Services is the first of six in a row, one a pool.
 	Services int
 }
 
 // DefaultPorts are those of the demo.
 func DefaultPorts() Ports {
-	return Ports{Gateway: 8080, HAProxy: 8000, DataPlane: 5555, Issuer: 5556, Services: 9101}
+	return Ports{Gateway: 8080, HAProxy: 8000, DataPlane: 5555, Issuer: 5559, Services: 9101}
 }
 
 var plainPath = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
@@ -66,7 +77,7 @@ func (o Options) complete() (Options, error) {
 	if o.Dir == "" || o.BinDir == "" {
 		return o, errors.New("check options: Dir and BinDir are required")
 	}
-	for _, path := range []*string{&o.Dir, &o.BinDir, &o.DataPlaneBin} {
+	for _, path := range []*string{&o.Dir, &o.BinDir, &o.HAProxyBin, &o.DataPlaneBin} {
 		if *path == "" {
 			continue
 		}
@@ -87,6 +98,12 @@ func (o Options) complete() (Options, error) {
 		leases[name] = lease
 	}
 	o.Leases = leases
+	if o.Gateways == 0 {
+		o.Gateways = 1
+	}
+	if o.Gateways < 0 || o.Gateways > 1 && o.Postgres == nil {
+		return o, fmt.Errorf("check options: %d gateways: several of them share a store in Postgres only", o.Gateways)
+	}
 	if o.TokenTTL == 0 {
 		o.TokenTTL = 10 * time.Minute
 	}
@@ -94,58 +111,6 @@ func (o Options) complete() (Options, error) {
 		o.Progress = func(string) {}
 	}
 	return o, nil
-}
-
-// portName is how the demo calls a port, for errors.
-type portName struct {
-	port *int
-	name string
-}
-
-func (p *Ports) named() []portName {
-	return []portName{
-		{&p.Gateway, "DEMO_GATEWAY_PORT"}, {&p.HAProxy, "DEMO_HAPROXY_PORT"}, {&p.DataPlane, "DEMO_DATAPLANE_PORT"},
-		{&p.Issuer, "DEMO_ISSUER_PORT"},
-	}
-}
-
-// assignPorts chooses the ports that are not set, and returns those of the services.
-func assignPorts(ports Ports, services int) (Ports, []int, error) {
-	named := ports.named()
-	free, err := haproxyproc.FreePorts(len(named) + services)
-	if err != nil {
-		return ports, nil, err
-	}
-	for i, p := range named {
-		if *p.port == 0 {
-			*p.port = free[i]
-		}
-	}
-	own := free[len(named):]
-	if ports.Services != 0 {
-		for i := range own {
-			own[i] = ports.Services + i
-		}
-	}
-	return ports, own, nil
-}
-
-// checkPorts tries whether all ports are free, since a program that cannot listen says so in its log only.
-func checkPorts(ports Ports, services []int) error {
-	all := ports.named()
-	for i := range services {
-		all = append(all, portName{&services[i], "DEMO_SERVICE_PORT"})
-	}
-	var errs []error
-	for _, p := range all {
-		listener, err := net.Listen("tcp", address(*p.port))
-		if err != nil {
-			errs = append(errs, fmt.Errorf("port %d is taken, choose another (%s): %w", *p.port, p.name, err))
-			continue
-		}
-		_ = listener.Close() // it only had to be possible
-	}
-	return errors.Join(errs...)
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -67,17 +67,27 @@ func get(ctx context.Context, url, username, password string) ([]byte, error) {
 	return io.ReadAll(response.Body)
 }
 
-// WaitEnforcing waits until HAProxy holds a lease of every environment that is in the future: the gateway has brought the
-// node up to date. It asks the Data Plane API what HAProxy's memory has.
+// WaitEnforcing waits until every HAProxy holds a lease of each of its environments that is in the future: the gateway has
+// brought the nodes up to date. It asks the Data Plane APIs what HAProxy's memory has.
 func (w *World) WaitEnforcing(ctx context.Context) error {
 	return poll(ctx, func(ctx context.Context) (bool, error) {
-		err := w.enforcing(ctx)
-		return err == nil, err
+		for _, n := range w.Nodes {
+			if err := w.enforcing(ctx, n); err != nil {
+				return false, fmt.Errorf("node %s: %w", n.Name, err)
+			}
+		}
+		return true, nil
 	})
 }
 
-func (w *World) enforcing(ctx context.Context) error {
-	raw, err := get(ctx, w.endpoints.DataPlane[0].URL+"/v2/services/haproxy/runtime/maps_entries?map=leases.map", dataPlaneUsername, w.secrets[secretDataPlane])
+// entriesPath is where the rows of leases.map are.
+var entriesPath = map[string]string{
+	"v2": "/v2/services/haproxy/runtime/maps_entries?map=leases.map",
+	"v3": "/v3/services/haproxy/runtime/maps/leases.map/entries",
+}
+
+func (w *World) enforcing(ctx context.Context, n *Node) error {
+	raw, err := get(ctx, n.dataPlaneURL+entriesPath[w.dialect], dataPlaneUsername, w.secrets[secretDataPlane])
 	if err != nil {
 		return err
 	}
@@ -89,7 +99,7 @@ func (w *World) enforcing(ctx context.Context) error {
 	for _, row := range rows {
 		leases[row.Key] = row.Value
 	}
-	for name := range w.options.Leases {
+	for _, name := range n.Environments {
 		until, err := strconv.ParseInt(leases[name], 10, 64)
 		if err != nil || until <= time.Now().Unix() {
 			return fmt.Errorf("environment %s has no lease yet (%q)", name, leases[name])

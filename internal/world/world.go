@@ -7,31 +7,30 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/haproxy-access/clutch-haproxy-access/internal/haproxyproc"
 )
 
-// enforceTimeout is how long the first pass over the node may take.
+// enforceTimeout is how long the first pass over the nodes may take.
 const enforceTimeout = 30 * time.Second
 
 // World is a running world. Its parts may be killed and started again one by one.
 type World struct {
-	// Gateway is the Clutch gateway.
-	Gateway *Component
-	// DataPlane speaks the Data Plane API for HAProxy.
-	DataPlane *Component
+	// Nodes are edge-1 and edge-2, which serve prod, and edge-3, which serves staging.
+	Nodes []*Node
+	// Gateways are Clutch gateways that share a store, and Gateway the first of them.
+	Gateways []*Component
+	Gateway  *Component
 	// Issuer is the identity provider.
 	Issuer *Component
 	// Services is one process that serves every pool.
 	Services *Component
-	// HAProxy is the node edge-1 of both environments.
-	HAProxy *HAProxy
 
 	options   Options
 	layout    layout
 	endpoints Endpoints
 	secrets   map[string]string
-	lock      *os.File
+	// dialect is the API that the data planes speak: v2 or v3.
+	dialect string
+	lock    *os.File
 }
 
 // Start starts everything and waits until HAProxy enforces what the gateway says; ctx bounds the waiting only. It writes
@@ -52,14 +51,15 @@ func (w *World) start(ctx context.Context) error {
 	if err := w.prepare(ctx); err != nil {
 		return err
 	}
-	ports, services, err := assignPorts(w.options.Ports, len(demoPools()))
+	ports, err := assignPorts(w.options.Ports, w.options.Gateways, len(demoNodes()), len(demoPools())+len(ephemeralPools()))
 	if err != nil {
 		return err
 	}
-	if err := checkPorts(ports, services); err != nil {
+	if err := ports.check(); err != nil {
 		return err
 	}
-	s, err := w.describe(ports, services)
+	w.endpoints = w.describe(ports)
+	s, err := w.settings(ports)
 	if err != nil {
 		return err
 	}
@@ -100,32 +100,14 @@ func (w *World) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	w.secrets, err = ensureSecrets(w.layout)
+	if w.secrets, err = ensureSecrets(w.layout); err != nil {
+		return err
+	}
+	w.dialect = "v2" // the built-in data plane's
+	if w.options.DataPlaneBin != "" {
+		w.dialect, err = dialect(ctx, w.options.DataPlaneBin)
+	}
 	return err
-}
-
-// describe works out where everything is.
-func (w *World) describe(ports Ports, services []int) (settings, error) {
-	binary, err := haproxyproc.Find()
-	if err != nil {
-		return settings{}, err
-	}
-	l := w.layout
-	w.endpoints = Endpoints{
-		Gateway: url(ports.Gateway), HAProxy: url(ports.HAProxy), Issuer: url(ports.Issuer),
-		DataPlane: []DataPlane{{
-			Node: nodeName, URL: url(ports.DataPlane), Version: "v2", Username: dataPlaneUsername, PasswordFile: l.secret(secretDataPlane),
-		}},
-		Users: demoUsers(), Pools: demoPools(), Store: l.store(),
-	}
-	return settings{
-		Options: w.options, Ports: ports, Endpoints: w.endpoints,
-		Environments: environments(w.options.Leases, demoPools(), services),
-		Dir:          l.root, Store: l.store(), Policy: l.policy(), TokenKey: l.secret(secretTokenKey),
-		HAProxyDir: l.haproxy(), HAProxyConfig: l.haproxyConfig(), StatsSocket: l.statsSocket(), HAProxyBin: binary,
-		DataPlaneDir: l.dataplane(), ReloadScript: l.reloadScript(),
-		Password: w.secrets[secretDataPlane], Username: dataPlaneUsername, Node: nodeName,
-	}, nil
 }
 
 func (w *World) startAll(ctx context.Context) error {
@@ -135,16 +117,15 @@ func (w *World) startAll(ctx context.Context) error {
 	}{
 		{"the demo services", w.Services.Start},
 		{"the identity provider", w.Issuer.Start},
-		{"HAProxy", w.HAProxy.Start},
-		{"the data plane", w.DataPlane.Start},
-		{"the gateway", w.Gateway.Start},
+		{"three nodes of HAProxy, each with its data plane", w.startNodes},
+		{"the gateway", w.startGateways},
 	} {
 		w.options.Progress("starting " + part.what)
 		if err := part.start(ctx); err != nil {
 			return err
 		}
 	}
-	w.options.Progress("waiting until HAProxy enforces")
+	w.options.Progress("waiting until every HAProxy enforces")
 	ctx, cancel := context.WithTimeout(ctx, enforceTimeout)
 	defer cancel()
 	if err := w.WaitEnforcing(ctx); err != nil {
@@ -153,16 +134,28 @@ func (w *World) startAll(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends everything. It may be called twice; the state stays for the next start.
-func (w *World) Stop() error {
-	for _, c := range []*Component{w.Gateway, w.DataPlane} {
-		if c != nil {
-			c.Stop()
+// startGateways starts one after the other: the first makes what is missing in the store.
+func (w *World) startGateways(ctx context.Context) error {
+	for _, gateway := range w.Gateways {
+		if err := gateway.Start(ctx); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// Stop ends everything. It may be called twice; the state stays for the next start.
+func (w *World) Stop() error {
+	for _, gateway := range w.Gateways {
+		gateway.Stop()
+	}
+	errs := make(chan error, len(w.Nodes))
+	for _, n := range w.Nodes {
+		go func() { errs <- n.stop() }()
+	}
 	var err error
-	if w.HAProxy != nil {
-		err = w.HAProxy.Stop()
+	for range w.Nodes {
+		err = errors.Join(err, <-errs)
 	}
 	for _, c := range []*Component{w.Issuer, w.Services} {
 		if c != nil {
@@ -213,11 +206,14 @@ func (w *World) SetPolicy(document []byte) error {
 // Dir is the state directory.
 func (w *World) Dir() string { return w.layout.root }
 
-// LogFile is the path of a program's log: gateway, haproxy, dataplane, issuer or services.
+// LogFile is the path of a program's log: gateway, haproxy-<node>, dataplane-<node>, issuer or services.
 func (w *World) LogFile(name string) string { return w.layout.log(name) }
 
-// MapsDir is where HAProxy's map files are.
-func (w *World) MapsDir() string { return w.layout.maps() }
-
-// RuntimeSocket is the path of HAProxy's runtime API.
-func (w *World) RuntimeSocket() string { return w.layout.statsSocket() }
+// Components are all programs but HAProxy.
+func (w *World) Components() []*Component {
+	all := append([]*Component{w.Issuer, w.Services}, w.Gateways...)
+	for _, n := range w.Nodes {
+		all = append(all, n.DataPlane)
+	}
+	return all
+}

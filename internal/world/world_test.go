@@ -7,15 +7,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/haproxy-access/clutch-haproxy-access/internal/faultproxy"
+	"github.com/haproxy-access/clutch-haproxy-access/internal/haproxyproc"
 	"github.com/haproxy-access/clutch-haproxy-access/internal/world"
 )
 
@@ -52,7 +58,7 @@ func launch(dir string) {
 		fmt.Println("error:", err)
 		os.Exit(1)
 	}
-	fmt.Println("ready", w.Gateway.PID(), w.DataPlane.PID(), w.Issuer.PID(), w.Services.PID(), w.HAProxy.Process().MasterPID())
+	fmt.Println("ready", w.Gateway.PID())
 	select {}
 }
 
@@ -98,10 +104,10 @@ func waitNone(t *testing.T, dir string) {
 	}
 }
 
-// status asks HAProxy for a host's page, without a token.
-func status(t *testing.T, w *world.World, host string) int {
+// status asks an HAProxy for a host's page, without a token.
+func status(t *testing.T, url, host string) int {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.Endpoints().HAProxy, nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,18 +125,11 @@ func TestEverythingStartsStopsAndStartsAgain(t *testing.T) {
 	dir := t.TempDir()
 	for range 2 {
 		w := start(t, dir)
-		for _, pool := range w.Endpoints().Pools {
-			if got := status(t, w, pool.Host); got != http.StatusUnauthorized {
-				t.Errorf("%s without a token: status %d", pool.Host, got)
-			}
-		}
-		if got := status(t, w, "elsewhere.localhost"); got != http.StatusNotFound {
-			t.Errorf("a foreign host: status %d", got)
-		}
 		written, err := world.ReadEndpoints(filepath.Join(dir, "endpoints.json"))
-		if err != nil || written.Gateway != w.Endpoints().Gateway || len(written.Users) != 4 {
+		if err != nil || written.Gateway != w.Endpoints().Gateway || len(written.Users) != 4 || len(written.DataPlane) != 3 {
 			t.Errorf("endpoints.json: %+v, %v", written, err)
 		}
+		checkServing(t, written)
 		if err := w.Stop(); err != nil {
 			t.Fatal(err)
 		}
@@ -139,6 +138,38 @@ func TestEverythingStartsStopsAndStartsAgain(t *testing.T) {
 		}
 		if left := processes(t, dir); len(left) > 0 {
 			t.Fatalf("left: %q", left)
+		}
+	}
+}
+
+// checkServing asks every node for every pool: a node answers for its own environments alone.
+func checkServing(t *testing.T, e world.Endpoints) {
+	t.Helper()
+	serves := map[string][]string{"edge-1": {"prod"}, "edge-2": {"prod"}, "edge-3": {"staging"}}
+	if len(e.Nodes) != len(serves) || e.HAProxy != e.Nodes[0].HAProxy {
+		t.Fatalf("nodes %+v", e.Nodes)
+	}
+	for _, n := range e.Nodes {
+		for _, pool := range e.Pools {
+			want := http.StatusNotFound
+			if slices.Contains(serves[n.Name], pool.Environment) {
+				want = http.StatusUnauthorized
+			}
+			if got := status(t, n.HAProxy, pool.Host); got != want {
+				t.Errorf("%s at %s without a token: status %d, want %d", pool.Host, n.Name, got, want)
+			}
+		}
+	}
+	for _, pool := range e.Pools {
+		if want := map[string]int{"prod": 2, "staging": 1}[pool.Environment]; len(pool.URLs) != want {
+			t.Errorf("%s is at %q", pool.Host, pool.URLs)
+		}
+		for _, url := range pool.URLs {
+			// Go looks names below localhost up, unlike curl and browsers.
+			port, found := strings.CutPrefix(url, "http://"+pool.Host+":")
+			if got := status(t, "http://127.0.0.1:"+port, pool.Host); !found || got != http.StatusUnauthorized {
+				t.Errorf("%s without a token: status %d", url, got)
+			}
 		}
 	}
 }
@@ -158,29 +189,243 @@ func TestLoginThroughTheRealFlow(t *testing.T) {
 
 func TestPartsAreKilledAndStartedAgain(t *testing.T) {
 	w := start(t, t.TempDir())
-	for name, part := range map[string]*world.Component{
-		"gateway": w.Gateway, "data plane": w.DataPlane, "issuer": w.Issuer, "services": w.Services,
-	} {
+	for _, part := range w.Components() {
 		old := part.PID()
 		if err := part.Start(t.Context()); err == nil {
-			t.Errorf("%s was started twice", name)
+			t.Errorf("%s was started twice", part.Name())
 		}
 		part.Kill()
 		if err := syscall.Kill(old, 0); err == nil {
-			t.Errorf("%s is alive after Kill", name)
+			t.Errorf("%s is alive after Kill", part.Name())
 		}
 		if err := part.Start(t.Context()); err != nil || part.PID() == old {
-			t.Errorf("%s: pid %d after %d: %v", name, part.PID(), old, err)
+			t.Errorf("%s: pid %d after %d: %v", part.Name(), part.PID(), old, err)
 		}
 	}
-	if err := w.HAProxy.Kill(); err != nil {
+	others := map[string]int{}
+	for _, n := range w.Nodes {
+		others[n.Name] = n.HAProxy.Process().MasterPID()
+	}
+	second := w.Node("edge-2")
+	if err := second.HAProxy.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.HAProxy.Start(t.Context()); err != nil {
+	if err := second.HAProxy.Reload(t.Context()); err == nil {
+		t.Error("one that does not run was reloaded")
+	}
+	if err := second.HAProxy.Start(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	for _, n := range w.Nodes {
+		if same := n.HAProxy.Process().MasterPID() == others[n.Name]; same == (n == second) {
+			t.Errorf("%s: the same process is %v", n.Name, same)
+		}
 	}
 	if err := w.WaitEnforcing(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A reload reads the node's own files: the paths in its configuration are the same on every node.
+func TestEachNodeHasFilesOfItsOwn(t *testing.T) {
+	w := start(t, t.TempDir())
+	for _, n := range w.Nodes {
+		for dir, file := range map[string]string{n.MapsDir(): "grants.map", n.PagesDir(): "401.html", n.KeysDir(): ""} {
+			if found, _ := filepath.Glob(filepath.Join(dir, "*"+file)); len(found) == 0 {
+				t.Errorf("%s has no *%s", dir, file)
+			}
+		}
+		before, err := n.HAProxy.Process().WorkerPID(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.HAProxy.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, socket := range []string{n.RuntimeSocket(), n.MasterSocket()} {
+			if info, err := os.Stat(socket); err != nil || info.Mode().Type() != os.ModeSocket {
+				t.Errorf("%s of %s: %v, %v", socket, n.Name, info, err)
+			}
+		}
+		if after, err := n.HAProxy.Process().WorkerPID(t.Context()); err != nil || after == before {
+			t.Errorf("%s: worker %d, before the reload %d: %v", n.Name, after, before, err)
+		}
+	}
+	const row = "foreign.localhost prod/billing\n"
+	hosts := filepath.Join(w.Node("edge-2").MapsDir(), "hosts.map")
+	if err := os.WriteFile(hosts, []byte(row), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range w.Nodes {
+		raw, err := os.ReadFile(filepath.Join(n.MapsDir(), "hosts.map"))
+		if err != nil || (string(raw) == row) != (n.Name == "edge-2") {
+			t.Errorf("hosts.map of %s: %q, %v", n.Name, raw, err)
+		}
+	}
+}
+
+// The backends of ephemeral environments are there before them, so that none needs a reload, and on their node alone.
+func TestBackendsOfEphemeralEnvironmentsAreThere(t *testing.T) {
+	w, err := world.Start(t.Context(), world.Options{Dir: t.TempDir(), BinDir: binDir, EphemeralEnvironments: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, n := range w.Nodes {
+		backends := runtimeCommand(t, n, "show backend")
+		for _, backend := range []string{"pr-1_web", "pr-2_web"} {
+			if strings.Contains(backends, backend) != (n.Name == "edge-3") {
+				t.Errorf("backends of %s: %q", n.Name, backends)
+			}
+		}
+	}
+	config, err := os.ReadFile(filepath.Join(w.Dir(), "clutch-config.yaml"))
+	if err != nil || !strings.Contains(string(config), "pattern: pr-*\n") {
+		t.Errorf("the gateway is not told of the template: %v", err)
+	}
+}
+
+// runtimeCommand asks HAProxy's worker.
+func runtimeCommand(t *testing.T, n *world.Node, command string) string {
+	t.Helper()
+	connection, err := net.Dial("unix", n.RuntimeSocket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if _, err := io.WriteString(connection, command+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(connection)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
+}
+
+// One chosen HAProxy runs on every node and checks what is rendered for them.
+func TestAChosenHAProxyIsUsedThroughout(t *testing.T) {
+	binary, err := haproxyproc.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	chosen, calls := filepath.Join(dir, "haproxy"), filepath.Join(dir, "calls")
+	script := fmt.Sprintf("#!/bin/sh\necho \"$*\" >>%s\nexec %s \"$@\"\n", calls, binary)
+	if err := os.WriteFile(chosen, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w, err := world.Start(t.Context(), world.Options{Dir: t.TempDir(), BinDir: binDir, HAProxyBin: chosen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Stop(); err != nil {
+		t.Error(err)
+	}
+	raw, err := os.ReadFile(calls)
+	runs, checks := strings.Count(string(raw), "-W "), strings.Count("\n"+string(raw), "\n-c ")
+	if err != nil || runs != 3 || checks != 3 {
+		t.Errorf("%d runs and %d checks: %s, %v", runs, checks, raw, err)
+	}
+}
+
+// A suspended program neither ends nor answers; what was sent to it is answered when it goes on.
+func TestASuspendedProgramGoesOn(t *testing.T) {
+	w := start(t, t.TempDir())
+	if err := w.Services.Suspend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := w.Services.Ready(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("asked while it is suspended: %v", err)
+	}
+	select {
+	case <-w.Services.Exited():
+		t.Error("it has ended")
+	default:
+	}
+	w.Services.Resume()
+	if err := w.Services.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := w.Services.Suspend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.Services.Stop() // at once, without the time that one is given that does not listen
+	if err := w.Services.Suspend(t.Context()); err == nil {
+		t.Error("one that does not run was suspended")
+	}
+}
+
+// The gateways are told the way that a test chooses, and the world itself goes past it.
+func TestAProxyStandsBetweenGatewayAndDataPlane(t *testing.T) {
+	var seen sync.Map
+	told := map[string]*faultproxy.Proxy{}
+	w, err := world.Start(t.Context(), world.Options{
+		Dir: t.TempDir(), BinDir: binDir,
+		DataPlaneVia: func(node, address string) (string, error) {
+			seen.Store(node, address)
+			proxy, err := faultproxy.Start(address)
+			if err != nil {
+				return "", err
+			}
+			t.Cleanup(proxy.Close)
+			told[node] = proxy
+			return proxy.Address(), nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, n := range w.Nodes {
+		if address, _ := seen.Load(n.Name); n.DataPlaneURL() != fmt.Sprint("http://", address) {
+			t.Errorf("%s is at %s, and %v was told", n.Name, n.DataPlaneURL(), address)
+		}
+	}
+	told["edge-3"].Cut()
+	token, err := w.Login(t.Context(), "carol@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"environment":"staging","pool":"billing","name":"s2","address":"127.0.0.1","port":9,"idempotencyKey":"server-0001"}`
+	if got, answer := post(t, w, token, "addPoolServer", body); got == http.StatusOK {
+		t.Errorf("through a cut line: %d %s", got, answer)
+	}
+	if err := told["edge-3"].Heal(); err != nil {
+		t.Fatal(err)
+	}
+	if got, answer := post(t, w, token, "addPoolServer", strings.Replace(body, "0001", "0002", 1)); got != http.StatusOK {
+		t.Errorf("through a whole line: %d %s", got, answer)
+	}
+}
+
+func TestAnUnfitOptionIsNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		options world.Options
+		want    string
+	}{
+		"several gateways on the embedded store": {world.Options{Gateways: 2}, "2 gateways"},
+		"an environment that is not there":       {world.Options{Leases: map[string]string{"qa": "30s"}}, `"qa"`},
+		"a program that is no data plane":        {world.Options{DataPlaneBin: "/bin/true"}, "/bin/true"},
+	} {
+		c.options.Dir, c.options.BinDir = t.TempDir(), binDir
+		w, err := world.Start(t.Context(), c.options)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			_ = w.Stop()
+		}
 	}
 }
 
@@ -191,12 +436,25 @@ func TestServerIsAddedByAReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := w.HAProxy.Process().WorkerPID(t.Context())
+	n := w.Serving("staging")[0]
+	before, err := n.HAProxy.Process().WorkerPID(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	body := `{"environment":"staging","pool":"billing","name":"s2","address":"127.0.0.1","port":9,"idempotencyKey":"server-0001"}`
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.Endpoints().Gateway+"/v1/haproxyaccess/addPoolServer", strings.NewReader(body))
+	if got, answer := post(t, w, token, "addPoolServer", body); got != http.StatusOK {
+		t.Fatalf("status %d: %s", got, answer)
+	}
+	after, err := n.HAProxy.Process().WorkerPID(t.Context())
+	if err != nil || after == before {
+		t.Errorf("worker %d, before the reload %d: %v", after, before, err)
+	}
+}
+
+// post calls the API and returns the status and the answer.
+func post(t *testing.T, w *world.World, token, method, body string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.Endpoints().Gateway+"/v1/haproxyaccess/"+method, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,14 +465,11 @@ func TestServerIsAddedByAReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	answer, _ := io.ReadAll(response.Body)
-	if response.StatusCode != http.StatusOK {
-		t.Fatalf("status %d: %s", response.StatusCode, answer)
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	after, err := w.HAProxy.Process().WorkerPID(t.Context())
-	if err != nil || after == before {
-		t.Errorf("worker %d, before the reload %d: %v", after, before, err)
-	}
+	return response.StatusCode, string(answer)
 }
 
 func TestKilledLauncherTakesItsChildrenAndTheNextStartWorks(t *testing.T) {
@@ -238,7 +493,7 @@ func TestKilledLauncherTakesItsChildrenAndTheNextStartWorks(t *testing.T) {
 	if err != nil || !strings.HasPrefix(line, "ready ") {
 		t.Fatalf("launcher said %q, %v", line, err)
 	}
-	if got := len(processes(t, dir)); got < 6 {
+	if got := len(processes(t, dir)); got < 12 {
 		t.Fatalf("%d processes: %q", got, processes(t, dir))
 	}
 	if err := launcher.Process.Kill(); err != nil {
@@ -267,11 +522,22 @@ func TestOneWorldADirectory(t *testing.T) {
 
 func TestTakenPortIsNamed(t *testing.T) {
 	w := start(t, t.TempDir())
-	taken := w.Endpoints().Gateway[strings.LastIndexByte(w.Endpoints().Gateway, ':')+1:]
-	var ports world.Ports
-	fmt.Sscan(taken, &ports.Gateway)
-	_, err := world.Start(t.Context(), world.Options{Dir: t.TempDir(), BinDir: binDir, Ports: ports})
-	if err == nil || !strings.Contains(err.Error(), taken) || !strings.Contains(err.Error(), "DEMO_GATEWAY_PORT") {
-		t.Errorf("a taken port: %v", err)
+	at := w.Endpoints().Nodes[1].HAProxy
+	taken, err := strconv.Atoi(at[strings.LastIndexByte(at, ':')+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		ports world.Ports
+		want  string
+	}{
+		"taken by another program": {world.Ports{Gateway: taken}, "DEMO_GATEWAY_PORT"},
+		"the second of a row":      {world.Ports{HAProxy: taken - 1}, "DEMO_HAPROXY_PORT+1"},
+		"in two rows":              {world.Ports{DataPlane: taken - 3, Issuer: taken - 1}, "DEMO_DATAPLANE_PORT+2"},
+	} {
+		_, err := world.Start(t.Context(), world.Options{Dir: t.TempDir(), BinDir: binDir, Ports: c.ports})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/haproxy-access/clutch-haproxy-access/internal/world"
 )
 
 // I3 and the other half of it: with the gateway gone, an environment without a lease admits to the grant's last second,
@@ -24,20 +26,23 @@ func TestI3GatewayKilledLeaseDecides(t *testing.T) {
 	p.Gateway.Kill()
 	killed := time.Now()
 
-	last, refusal := p.untilRefused(stagingBilling, offToken)
+	last, refusal := p.untilRefused(p.node("staging"), stagingBilling, offToken)
 	p.refused(refusal, http.StatusForbidden, "grant_expired")
 	require.Less(t, last, expires, "admitted after its end")
 	require.Greater(t, last, expires.Add(-2*time.Second), "refused before its last second")
 
-	last, refusal = p.untilRefused(prodBilling, leaseToken)
-	p.refused(refusal, http.StatusServiceUnavailable, "stale")
-	require.NotEmpty(t, refusal.header.Get("Retry-After"))
-	require.Less(t, last.Sub(killed), 30*time.Second, "admitted after the lease")
+	for _, n := range p.Serving("prod") {
+		last, refusal = p.untilRefused(n, prodBilling, leaseToken)
+		p.refused(refusal, http.StatusServiceUnavailable, "stale")
+		require.NotEmpty(t, refusal.header.Get("Retry-After"))
+		require.Less(t, last.Sub(killed), 30*time.Second, "admitted after the lease, on %s", n.Name)
+	}
 
 	// The gateway comes back: prod opens again, the expired grant does not, and the log has its expiry.
 	require.NoError(t, p.Gateway.Start(t.Context()))
 	eventually(t, "the lease is given again", func() bool {
-		return p.visit(http.DefaultClient, prodBilling, leaseToken).status == http.StatusOK
+		a, err := p.tryVisit(http.DefaultClient, prodBilling, leaseToken)
+		return err == nil && a.status == http.StatusOK
 	})
 	require.NotEqual(t, http.StatusOK, p.visit(http.DefaultClient, stagingBilling, offToken).status)
 	eventually(t, "the clock's expiry is in Clutch's audit log", func() bool {
@@ -52,12 +57,13 @@ func TestI3GatewayKilledLeaseDecides(t *testing.T) {
 	require.Equal(t, "EXPIRED", p.get(alice, off)["state"])
 }
 
-// untilRefused visits until it is refused, and returns when it was admitted last.
-func (p *place) untilRefused(host, token string) (last time.Time, refusal answer) {
+// untilRefused visits at a node until it is refused, and returns when it was admitted last.
+func (p *place) untilRefused(n *world.Node, host, token string) (last time.Time, refusal answer) {
 	p.t.Helper()
 	for deadline := time.Now().Add(hang); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		at := time.Now()
-		a := p.visit(http.DefaultClient, host, token)
+		a, err := p.visitAt(n, http.DefaultClient, host, token)
+		require.NoError(p.t, err)
 		if a.status != http.StatusOK {
 			return last, a
 		}
@@ -73,7 +79,7 @@ func TestI5KilledBetweenCommitAndApplyConverges(t *testing.T) {
 	held, heldToken := p.open(alice, "staging", "billing", 10*time.Minute)
 
 	// The node cannot be written to: both calls commit, and say that nothing is enforced.
-	p.DataPlane.Kill()
+	p.node("staging").DataPlane.Kill()
 	enforced, total := enforcement(p.revoke(alice, held))
 	require.Equal(t, []int{0, 1}, []int{enforced, total}, "nothing is claimed")
 	asked := p.request(alice, "staging", "reports", 10*time.Minute)
@@ -84,7 +90,7 @@ func TestI5KilledBetweenCommitAndApplyConverges(t *testing.T) {
 	p.refused(p.visit(http.DefaultClient, "reports.staging.localhost", askedToken), http.StatusForbidden, "no_grant")
 	p.Gateway.Kill()
 
-	require.NoError(t, p.DataPlane.Start(t.Context()))
+	require.NoError(t, p.node("staging").DataPlane.Start(t.Context()))
 	require.NoError(t, p.Gateway.Start(t.Context()))
 	eventually(t, "HAProxy converges", func() bool {
 		return p.visit(http.DefaultClient, stagingBilling, heldToken).status == http.StatusForbidden &&
@@ -102,21 +108,22 @@ func TestI5KilledBetweenCommitAndApplyConverges(t *testing.T) {
 func TestI4RevokedGrantStaysRefused(t *testing.T) {
 	p := start(t, nil)
 	g, token := p.open(alice, "staging", "billing", 10*time.Minute)
-	file := p.MapsDir() + "/grants.map"
+	n := p.node("staging")
+	file := n.MapsDir() + "/grants.map"
 	before, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Contains(t, string(before), g["id"].(string))
 
 	p.revoke(alice, g)
-	require.NoError(t, p.HAProxy.Process().Reload(t.Context()))
+	require.NoError(t, n.HAProxy.Reload(t.Context()))
 	for range 50 {
 		p.refused(p.visit(http.DefaultClient, stagingBilling, token), http.StatusForbidden, "no_grant")
 	}
 
 	// Somebody puts an old copy of the file back and restarts: repaired within a pass, and named as drift.
-	require.NoError(t, p.HAProxy.Stop())
+	require.NoError(t, n.HAProxy.Stop())
 	require.NoError(t, os.WriteFile(file, before, 0o600))
-	require.NoError(t, p.HAProxy.Start(t.Context()))
+	require.NoError(t, n.HAProxy.Start(t.Context()))
 	eventually(t, "the old row goes", func() bool {
 		a, err := p.tryVisit(http.DefaultClient, stagingBilling, token)
 		return err == nil && a.why == "no_grant"

@@ -1,5 +1,5 @@
-// Package e2e tests the whole: a real HAProxy, the data plane, an identity provider, and the Clutch gateway with this
-// plugin, each a process of its own, driven through their public interfaces alone.
+// Package e2e tests the whole: three nodes of real HAProxies with their data planes, an identity provider, and the Clutch
+// gateway with this plugin, each a process of its own, driven through their public interfaces alone.
 package e2e
 
 import (
@@ -57,29 +57,55 @@ type place struct {
 	*world.World
 	t      *testing.T
 	tokens map[string]string
+	// gateway is the URL of the one that is called.
+	gateway string
 }
 
-func start(t *testing.T, leases map[string]string) *place {
+// startWith starts a world that ends with the test, and shows the gateways' logs if that fails.
+func startWith(t *testing.T, options world.Options) *place {
 	t.Helper()
-	w, err := world.Start(t.Context(), world.Options{Dir: t.TempDir(), BinDir: binDir, Leases: leases})
+	options.Dir, options.BinDir = t.TempDir(), binDir
+	w, err := world.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if err := w.Stop(); err != nil {
 			t.Error(err)
 		}
-		if t.Failed() {
-			log, _ := os.ReadFile(w.LogFile("gateway"))
-			t.Logf("the end of the gateway's log:\n%s", log[max(0, len(log)-4000):])
+		for _, gateway := range w.Gateways {
+			if t.Failed() {
+				log, _ := os.ReadFile(w.LogFile(gateway.Name()))
+				t.Logf("the end of the log of %s:\n%s", gateway.Name(), log[max(0, len(log)-4000):])
+			}
 		}
 	})
-	return &place{World: w, t: t, tokens: map[string]string{}}
+	return &place{World: w, t: t, tokens: map[string]string{}, gateway: w.Endpoints().Gateway}
+}
+
+func start(t *testing.T, leases map[string]string) *place {
+	t.Helper()
+	return startWith(t, world.Options{Leases: leases})
+}
+
+// node is the first of those that serve an environment.
+func (p *place) node(environment string) *world.Node { return p.Serving(environment)[0] }
+
+// serving are the nodes of the pool of a host; all nodes for a host that is none of a pool.
+func (p *place) serving(host string) []*world.Node {
+	for _, pool := range p.Endpoints().Pools {
+		if pool.Host == host {
+			return p.Serving(pool.Environment)
+		}
+	}
+	return p.Nodes
 }
 
 // token logs the person in once; Clutch's token outlives a restart of the gateway.
 func (p *place) token(email string) string {
 	p.t.Helper()
 	if p.tokens[email] == "" {
-		token, err := p.Login(p.t.Context(), email)
+		user, err := p.Endpoints().User(email)
+		require.NoError(p.t, err)
+		token, err := world.Login(p.t.Context(), p.gateway, user.Email, user.Password)
 		require.NoError(p.t, err)
 		p.tokens[email] = token
 	}
@@ -98,7 +124,7 @@ func (p *place) call(email, path string, body object) (int, object) {
 	p.t.Helper()
 	raw, err := json.Marshal(body)
 	require.NoError(p.t, err)
-	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.Endpoints().Gateway+"/v1/"+path, bytes.NewReader(raw))
+	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.gateway+"/v1/"+path, bytes.NewReader(raw))
 	require.NoError(p.t, err)
 	req.Header.Set("Content-Type", "application/json")
 	if email != "" {
@@ -171,7 +197,7 @@ type answer struct {
 	header http.Header
 }
 
-// visit sends a request through HAProxy on client's connections.
+// visit sends a request through every HAProxy that serves the host, on client's connections: all must answer the same.
 func (p *place) visit(client *http.Client, host, token string, headers ...string) answer {
 	p.t.Helper()
 	a, err := p.tryVisit(client, host, token, headers...)
@@ -179,8 +205,25 @@ func (p *place) visit(client *http.Client, host, token string, headers ...string
 	return a
 }
 
+// tryVisit is an error too where nodes differ.
 func (p *place) tryVisit(client *http.Client, host, token string, headers ...string) (answer, error) {
-	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.Endpoints().HAProxy+"/", nil)
+	var first answer
+	for i, n := range p.serving(host) {
+		a, err := p.visitAt(n, client, host, token, headers...)
+		if err != nil {
+			return answer{}, fmt.Errorf("%s: %w", n.Name, err)
+		}
+		if i == 0 {
+			first = a
+		} else if a.status != first.status || a.why != first.why {
+			return answer{}, fmt.Errorf("%s answers %d %s, the first node %d %s", n.Name, a.status, a.why, first.status, first.why)
+		}
+	}
+	return first, nil
+}
+
+func (p *place) visitAt(n *world.Node, client *http.Client, host, token string, headers ...string) (answer, error) {
+	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, n.URL()+"/", nil)
 	if err != nil {
 		return answer{}, err
 	}

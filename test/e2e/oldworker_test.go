@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/haproxy-access/clutch-haproxy-access/internal/world"
 )
 
 // I2, I4: after a reload an old worker lives on with a frozen copy of the maps, reachable by a client that ignores GOAWAY.
@@ -23,10 +25,12 @@ func TestI2OldWorkerRefusesOnceReportedAsEnforced(t *testing.T) {
 	off, offToken := p.open(alice, "staging", "billing", 10*time.Minute)
 
 	// Two clients, each with a stream that keeps its connection, and so the worker, alive.
-	a, b := p.dialH2(prodBilling, leasedToken), p.dialH2(stagingBilling, offToken)
+	prod, staging := p.node("prod"), p.node("staging")
+	a, b := p.dialH2(prod, prodBilling, leasedToken), p.dialH2(staging, stagingBilling, offToken)
 	require.Equal(t, http.StatusOK, a.get("/stream?seconds=300"))
 	require.Equal(t, http.StatusOK, b.get("/stream?seconds=300"))
-	require.NoError(t, p.HAProxy.Process().Reload(t.Context()))
+	require.NoError(t, prod.HAProxy.Reload(t.Context()))
+	require.NoError(t, staging.HAProxy.Reload(t.Context()))
 	require.Equal(t, http.StatusOK, b.get("/"), "the old worker serves: without that this test shows nothing")
 
 	p.revoke(alice, leased)
@@ -38,14 +42,14 @@ func TestI2OldWorkerRefusesOnceReportedAsEnforced(t *testing.T) {
 	require.Equal(t, true, revoked["enforcement"].(object)["streamsNotCut"])
 
 	p.awaitEnforced(leased)
-	old, err := p.HAProxy.Process().OldWorkers(t.Context())
+	old, err := prod.HAProxy.Process().OldWorkers(t.Context())
 	require.NoError(t, err)
 	require.NotEmpty(t, old, "the old worker still lives: it must refuse by itself")
 	require.Equal(t, http.StatusServiceUnavailable, a.get("/"), "its lease has run out")
 
 	p.awaitEnforced(off)
 	require.NotEqual(t, http.StatusOK, b.get("/"))
-	old, err = p.HAProxy.Process().OldWorkers(t.Context())
+	old, err = staging.HAProxy.Process().OldWorkers(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, old, "hard-stop-after has ended it")
 }
@@ -68,9 +72,9 @@ type h2 struct {
 	next   uint32
 }
 
-func (p *place) dialH2(host, token string) *h2 {
+func (p *place) dialH2(n *world.Node, host, token string) *h2 {
 	p.t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(p.Endpoints().HAProxy, "http://"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(n.URL(), "http://"))
 	require.NoError(p.t, err)
 	p.t.Cleanup(func() { _ = conn.Close() })
 	_, err = io.WriteString(conn, http2.ClientPreface)

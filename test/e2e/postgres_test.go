@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -59,18 +58,9 @@ func database(t *testing.T) (*pgproc.Server, *world.Postgres) {
 // gate as people, with somebody else's approval than its owner's.
 func TestPostgresAndAnAgent(t *testing.T) {
 	server, db := database(t)
-	w, err := world.Start(t.Context(), world.Options{
-		Dir: t.TempDir(), BinDir: binDir, Postgres: db, Policy: []byte(agentPolicy),
+	p := startWith(t, world.Options{
+		Postgres: db, Policy: []byte(agentPolicy),
 		Agents: []world.Agent{{Name: "triage", ServiceAccount: "triage-bot", Owner: alice}},
-	})
-	require.NoError(t, err)
-	p := &place{World: w, t: t, tokens: map[string]string{}}
-	t.Cleanup(func() {
-		require.NoError(t, w.Stop())
-		if t.Failed() {
-			log, _ := os.ReadFile(w.LogFile("gateway"))
-			t.Logf("the end of the gateway's log:\n%s", log[max(0, len(log)-4000):])
-		}
 	})
 
 	g, token := p.open(alice, "staging", "billing", 15*time.Minute)
@@ -109,11 +99,48 @@ func TestPostgresAndAnAgent(t *testing.T) {
 
 	// Its owner loses the group on which it rests, and so does the agent.
 	require.NoError(t, p.SetGroups(t.Context(), alice, "sales"))
-	_, err = p.Login(t.Context(), alice)
+	_, err := p.Login(t.Context(), alice)
 	require.NoError(t, err)
 	eventually(t, "the agent's grant is revoked", func() bool { return p.get(audrey, opened)["state"] == "REVOKED" })
 	require.Equal(t, "group_lost", p.get(audrey, opened)["endCause"])
 
 	events, _ := p.audit()
 	require.True(t, strings.Contains(strings.Join(events, "\n"), "service:triage-bot AccessAPI.RequestAccess 0"), "%v", events)
+}
+
+// Two gateways share a store: what one of them commits the other knows, and each goes on without the other.
+func TestTwoGatewaysShareAStore(t *testing.T) {
+	_, db := database(t)
+	p := startWith(t, world.Options{Postgres: db, Gateways: 2})
+	first, second := *p, *p
+	second.gateway = p.Endpoints().Gateways[1]
+	require.NotEqual(t, first.gateway, second.gateway)
+
+	g, token := first.open(alice, "prod", "billing", 15*time.Minute)
+	require.Equal(t, http.StatusOK, p.visit(http.DefaultClient, prodBilling, token).status)
+	require.Equal(t, "ACTIVE", second.get(alice, g)["state"])
+
+	// The first one is killed. The second takes a login, and ends what the first has opened.
+	p.Gateways[0].Kill()
+	second.tokens = map[string]string{}
+	require.Equal(t, "REVOKED", second.revoke(alice, g)["state"])
+	refused := func() bool {
+		a, err := p.tryVisit(http.DefaultClient, prodBilling, token)
+		return err == nil && a.status == http.StatusForbidden && a.why == "no_grant"
+	}
+	eventually(t, "both nodes refuse", refused)
+
+	// It comes back while the other stands still, and brings nothing back.
+	require.NoError(t, p.Gateways[1].Suspend(t.Context()))
+	require.NoError(t, p.Gateways[0].Start(t.Context()))
+	require.Equal(t, "REVOKED", first.get(alice, g)["state"])
+	other, otherToken := first.open(alice, "prod", "billing", 15*time.Minute)
+	eventually(t, "the first one writes", func() bool {
+		a, err := p.tryVisit(http.DefaultClient, prodBilling, otherToken)
+		return err == nil && a.status == http.StatusOK
+	})
+	p.Gateways[1].Resume()
+	require.Equal(t, "ACTIVE", second.get(alice, other)["state"])
+	a := p.visit(http.DefaultClient, prodBilling, token)
+	p.refused(a, http.StatusForbidden, "other_grant")
 }

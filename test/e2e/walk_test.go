@@ -19,7 +19,7 @@ func TestMainJob(t *testing.T) {
 	// Without a grant nothing passes.
 	p.refused(p.visit(client, stagingBilling, ""), http.StatusUnauthorized, "no_token")
 
-	// 1, 2. alice's groups reach the module; staging is open at once, on the only node.
+	// 1, 2. alice's groups reach the module; staging is open at once, on its only node.
 	g, token := p.open(alice, "staging", "billing", 15*time.Minute)
 	enforced, total := enforcement(g)
 	require.Equal(t, []int{1, 1}, []int{enforced, total})
@@ -57,6 +57,8 @@ func TestMainJob(t *testing.T) {
 	require.Equal(t, http.StatusConflict, status, "nothing is open yet")
 	approved := grantOf(p.do(bob, "haproxyaccess/approveAccess", decision))
 	require.Equal(t, "ACTIVE", approved["state"])
+	enforced, total = enforcement(approved)
+	require.Equal(t, []int{2, 2}, []int{enforced, total}, "prod has two nodes")
 	prodToken := p.do(alice, "haproxyaccess/issueToken", object{"grantId": pending["id"]})["token"].(string)
 	require.Equal(t, http.StatusOK, p.visit(client, prodBilling, prodToken).status)
 	p.refused(p.visit(client, stagingBilling, prodToken), http.StatusUnauthorized, "bad_aud")

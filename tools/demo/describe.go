@@ -4,7 +4,6 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
-	neturl "net/url"
 	"strings"
 	"text/template"
 
@@ -22,16 +21,19 @@ func describe(endpoints world.Endpoints, options world.Options) string {
 	w := func(format string, values ...any) { fmt.Fprintf(&out, format, values...) }
 	w("\nEverything runs. Ctrl-C stops it; state, logs and endpoints.json are in %s/.\n\n", options.Dir)
 	w("  Clutch             %s\n", endpoints.Gateway)
-	w("  HAProxy            %s\n", endpoints.HAProxy)
-	for _, pool := range endpoints.Pools {
-		w("    %-16s %s\n", pool.Environment+"/"+pool.Pool, poolURL(endpoints, pool.Host))
-	}
 	kind := "built-in, for trying and testing only"
 	if options.DataPlaneBin != "" {
 		kind = options.DataPlaneBin
 	}
-	for _, dataplane := range endpoints.DataPlane {
-		w("  Data Plane API     %s/%s (%s)\n", dataplane.URL, dataplane.Version, kind)
+	w("  Three nodes; their Data Plane APIs are %s:\n", kind)
+	for i, node := range endpoints.Nodes {
+		dataplane := endpoints.DataPlane[i]
+		w("    %-8s HAProxy %s  Data Plane API %s/%s  serves %s\n",
+			node.Name, node.HAProxy, dataplane.URL, dataplane.Version, strings.Join(node.Environments, ", "))
+	}
+	w("  Pools\n")
+	for _, pool := range endpoints.Pools {
+		w("    %-16s %s\n", pool.Environment+"/"+pool.Pool, strings.Join(pool.URLs, "  "))
 	}
 	w("  Identity provider  %s (for development only)\n", endpoints.Issuer)
 	for _, user := range endpoints.Users {
@@ -42,10 +44,10 @@ func describe(endpoints world.Endpoints, options world.Options) string {
 	if options.Dir != ".demo" {
 		token += " DEMO_DIR=" + options.Dir
 	}
-	err := walkthroughTemplate.Execute(&out, map[string]string{
+	err := walkthroughTemplate.Execute(&out, map[string]any{
 		"API": endpoints.Gateway + "/v1/haproxyaccess", "Token": token,
-		"Billing": poolURL(endpoints, "billing.staging.localhost"),
-		"Ops":     poolURL(endpoints, "ops.prod.localhost"),
+		"Billing": poolURLs(endpoints, "billing.staging.localhost"),
+		"Ops":     poolURLs(endpoints, "ops.prod.localhost"),
 	})
 	if err != nil {
 		w("the walk-through cannot be written: %v\n", err)
@@ -53,12 +55,15 @@ func describe(endpoints world.Endpoints, options world.Options) string {
 	return out.String()
 }
 
-// poolURL is where a pool's host is reached: names that end in .localhost are this machine, for curl and browsers alike.
-func poolURL(endpoints world.Endpoints, host string) string {
-	at, err := neturl.Parse(endpoints.HAProxy)
-	if err != nil {
-		return endpoints.HAProxy
+// poolURLs are where a pool's host is reached, on each of its nodes, as words of one command.
+func poolURLs(endpoints world.Endpoints, host string) string {
+	var all []string
+	for _, pool := range endpoints.Pools {
+		if pool.Host == host {
+			for _, url := range pool.URLs {
+				all = append(all, url+"/")
+			}
+		}
 	}
-	at.Host = host + ":" + at.Port()
-	return at.String()
+	return strings.Join(all, " ")
 }

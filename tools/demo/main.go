@@ -1,8 +1,8 @@
 // Command demo builds and runs the small world of package world in one directory, prints where everything is and a
 // walk-through, and stops all of it on Ctrl-C. It is what "make demo" starts, from the root of the repository.
 //
-// Settings come from the environment, so that they can be given to make: DEMO_DIR, DEMO_GATEWAY_PORT, DEMO_HAPROXY_PORT,
-// DEMO_DATAPLANE_PORT, DEMO_ISSUER_PORT, DEMO_SERVICE_PORT (the first of four), DATAPLANE_BIN.
+// Settings come from the environment, so that they can be given to make: DEMO_DIR, DEMO_GATEWAY_PORT, DEMO_HAPROXY_PORT and
+// DEMO_DATAPLANE_PORT (each the first of three), DEMO_ISSUER_PORT, DEMO_SERVICE_PORT (the first of six), DATAPLANE_BIN.
 package main
 
 import (
@@ -98,18 +98,21 @@ func build(ctx context.Context, progress func(string)) error {
 
 // wait returns when ctx ends, or with an error when a program of the world ends by itself.
 func wait(ctx context.Context, w *world.World) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-w.Gateway.Exited():
-		return fmt.Errorf("the gateway ended: see %s", w.LogFile("gateway"))
-	case <-w.DataPlane.Exited():
-		return fmt.Errorf("the data plane ended: see %s", w.LogFile("dataplane"))
-	case <-w.Issuer.Exited():
-		return fmt.Errorf("the identity provider ended: see %s", w.LogFile("issuer"))
-	case <-w.Services.Exited():
-		return fmt.Errorf("the demo services ended: see %s", w.LogFile("services"))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	all := w.Components()
+	ended := make(chan error, len(all))
+	for _, program := range all {
+		go func() {
+			select {
+			case <-ctx.Done():
+				ended <- nil
+			case <-program.Exited():
+				ended <- fmt.Errorf("%s ended: see %s", program.Name(), w.LogFile(program.Name()))
+			}
+		}()
 	}
+	return <-ended
 }
 
 func fromEnvironment(getenv func(string) string) (world.Options, error) {

@@ -33,13 +33,30 @@ func TestSettingsComeFromTheEnvironment(t *testing.T) {
 }
 
 func TestWalkThroughHasTenLinesAndTheRightAddresses(t *testing.T) {
-	text := describe(world.Endpoints{Gateway: "http://127.0.0.1:18080", HAProxy: "http://127.0.0.1:18000"}, world.Options{Dir: "/srv/demo"})
+	endpoints := world.Endpoints{
+		Gateway: "http://127.0.0.1:18080",
+		Nodes: []world.NodeEndpoint{
+			{Name: "edge-1", HAProxy: "http://127.0.0.1:18000", Environments: []string{"prod"}},
+			{Name: "edge-2", HAProxy: "http://127.0.0.1:18001", Environments: []string{"prod"}},
+		},
+		DataPlane: []world.DataPlane{{URL: "http://127.0.0.1:15555", Version: "v2"}, {URL: "http://127.0.0.1:15556", Version: "v2"}},
+		Pools: []world.Pool{
+			{Environment: "staging", Pool: "billing", Host: "billing.staging.localhost", URLs: []string{"http://billing.staging.localhost:18002"}},
+			{Environment: "prod", Pool: "ops", Host: "ops.prod.localhost", URLs: []string{"http://ops.prod.localhost:18000", "http://ops.prod.localhost:18001"}},
+		},
+	}
+	text := describe(endpoints, world.Options{Dir: "/srv/demo"})
+	const node = "edge-2   HAProxy http://127.0.0.1:18001  Data Plane API http://127.0.0.1:15556/v2  serves prod\n"
+	if !strings.Contains(text, node) {
+		t.Errorf("%q is missing in %s", node, text)
+	}
 	_, lines, found := strings.Cut(text, "repository's root:\n\n")
 	if !found || strings.Count(lines, "\n") != 11 || !strings.HasSuffix(lines, "\n\n") {
 		t.Errorf("%d lines: %s", strings.Count(lines, "\n"), lines)
 	}
 	for _, want := range []string{
-		"http://127.0.0.1:18080/v1/haproxyaccess", "http://billing.staging.localhost:18000/", "http://ops.prod.localhost:18000/",
+		"http://127.0.0.1:18080/v1/haproxyaccess", "http://billing.staging.localhost:18002/;",
+		"http://ops.prod.localhost:18000/ http://ops.prod.localhost:18001/ ",
 		"make -s demo-token DEMO_DIR=/srv/demo USER=alice@example.com",
 	} {
 		if !strings.Contains(lines, want) {
