@@ -8,19 +8,6 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 )
 
-// Build is what a node must hold at the time now: fixed, which follows from the configuration and the keys (Hosts, Pools
-// and KIDs), and the rows of the grants that are active and not expired, for the pools that fixed has. Leases are not in
-// it: they are given for a pass that succeeded (see Lease). fixed is not changed.
-func Build(fixed State, grants []grant.Grant, now time.Time) State {
-	s := State{Grants: {}, Hosts: fixed[Hosts], Pools: fixed[Pools], KIDs: fixed[KIDs]}
-	for _, g := range grants {
-		if _, served := fixed[Pools][g.Pool.String()]; served && g.Live(now) {
-			s[Grants][RowKey(g.Subject, g.Pool)] = RowValue(g)
-		}
-	}
-	return s
-}
-
 // RowKey is a grant's key in grants.map.
 func RowKey(s grant.Subject, p grant.Pool) string { return string(s) + "|" + p.String() }
 
@@ -31,6 +18,10 @@ func RowValue(g grant.Grant) string {
 
 // LeaseOff is the value of an environment whose lease is off: the last second that has ten digits.
 const LeaseOff = "9999999999"
+
+// ShortestLease is the shortest that a node can hold without a gap: it knows whole seconds only, up to one of which is lost
+// by rounding down.
+const ShortestLease = 2 * time.Second
 
 // Lease is an environment's value in leases.map after a pass that began to read at the time read: read plus length, in
 // whole seconds, rounded down. What is there already (have) stays while more than two thirds of the length are left, so

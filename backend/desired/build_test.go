@@ -60,7 +60,7 @@ func TestBuildHasTheLiveGrantsOfServedPools(t *testing.T) {
 		"service:deploy-bot|prod/web":   "1904299200:g4",
 	}
 	given := fixed()
-	got := Build(given, grants, noon)
+	got := build(given, grants, noon)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -70,7 +70,7 @@ func TestBuildHasTheLiveGrantsOfServedPools(t *testing.T) {
 }
 
 func TestBuildOfNothingIsEmptyTables(t *testing.T) {
-	got := Build(State{}, []grant.Grant{active("g1", "alice@example.com", grant.Pool{Environment: "prod", Name: "web"}, noon.Add(time.Hour))}, noon)
+	got := build(State{}, []grant.Grant{active("g1", "alice@example.com", grant.Pool{Environment: "prod", Name: "web"}, noon.Add(time.Hour))}, noon)
 	if len(got[Grants]) != 0 || got[Grants] == nil || len(got[Hosts]) != 0 || len(got[Pools]) != 0 || len(got[KIDs]) != 0 {
 		t.Fatalf("%+v", got)
 	}
@@ -169,4 +169,13 @@ func TestRowValueHasTenDigits(t *testing.T) {
 	if got := RowKey(g.Subject, g.Pool); got != "alice@example.com|prod/web" {
 		t.Errorf("%q", got)
 	}
+}
+
+// build is Build as tables.
+func build(fixed State, grants []grant.Grant, now time.Time) State {
+	s := State{}
+	for m, sheet := range Build(fixed, NewBook(grants), now) {
+		s[m] = sheet.Table
+	}
+	return s
 }

@@ -2,7 +2,6 @@ package desired
 
 import (
 	"bytes"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,25 +46,17 @@ func (t Table) Rows() []Row {
 }
 
 // Text is the map's file: a row a line, key and value parted by one space, sorted, each with a newline.
-func (t Table) Text() []byte {
+func (t Table) Text() []byte { return text(t.Rows()) }
+
+func text(rows []Row) []byte {
 	var b bytes.Buffer
-	for _, r := range t.Rows() {
+	for _, r := range rows {
 		b.WriteString(r.Key)
 		b.WriteByte(' ')
 		b.WriteString(r.Value)
 		b.WriteByte('\n')
 	}
 	return b.Bytes()
-}
-
-// Check reports the first row that must not reach a node.
-func (t Table) Check() error {
-	for _, r := range t.Rows() {
-		if !canSend(r.Key) || !canSend(r.Value) {
-			return fmt.Errorf("row with the key %q cannot be put into a map", r.Key)
-		}
-	}
-	return nil
 }
 
 // Parse reads a map's file as HAProxy 2.6 does: a line that begins with # is nothing, and so is one without a key; the

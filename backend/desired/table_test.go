@@ -89,10 +89,10 @@ var hostile = []string{
 
 func TestCheckRefusesHostileRows(t *testing.T) {
 	for _, h := range hostile {
-		if err := (Table{"good": "v", h: "v"}).Check(); err == nil {
+		if err := NewSheet(Table{"good": "v", h: "v"}).Check(); err == nil {
 			t.Errorf("the key %q passed", h)
 		}
-		if err := (Table{"good": "v", "key": h}).Check(); err == nil {
+		if err := NewSheet(Table{"good": "v", "key": h}).Check(); err == nil {
 			t.Errorf("the value %q passed", h)
 		}
 	}
@@ -109,13 +109,13 @@ func TestCheckLetsEveryRowOfOursPass(t *testing.T) {
 		"prod/web":                                                              "be_web",
 		"issuer|k_-Aa09":                                                        "/etc/haproxy/keys/k_-Aa09.pem",
 	}
-	if err := table.Check(); err != nil {
+	if err := NewSheet(table).Check(); err != nil {
 		t.Fatal(err)
 	}
-	if err := (Table{strings.Repeat("a", 256): strings.Repeat("v", 256)}).Check(); err != nil {
+	if err := NewSheet(Table{strings.Repeat("a", 256): strings.Repeat("v", 256)}).Check(); err != nil {
 		t.Fatal(err)
 	}
-	if err := (Table{}).Check(); err != nil {
+	if err := NewSheet(Table{}).Check(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -137,7 +137,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("row %q %q", key, value)
 			}
 		}
-		if table.Check() != nil {
+		if NewSheet(table).Check() != nil {
 			return
 		}
 		again, exact := Parse(table.Text())

@@ -21,21 +21,21 @@ func TestDriftIsRepairedAndReportedByName(t *testing.T) {
 			func(p *process, _ map[desired.Map][]byte) {
 				p.maps[desired.Grants] = append(p.maps[desired.Grants], desired.Row{Key: mallory, Value: "9999999999:g9"})
 			},
-			reconcile.Drift{Map: desired.Grants, Foreign: []string{mallory}},
+			reconcile.Drift{Map: desired.Grants, Foreign: []string{mallory}, Rows: 1},
 		},
 		"a value was changed": {
 			func(p *process, _ map[desired.Map][]byte) { p.maps[desired.Grants][0].Value = "9999999999:g1" },
-			reconcile.Drift{Map: desired.Grants, Changed: []string{aliceProd}},
+			reconcile.Drift{Map: desired.Grants, Changed: []string{aliceProd}, Rows: 1},
 		},
 		"a row was removed": {
 			func(p *process, _ map[desired.Map][]byte) { p.remove(desired.Grants, aliceProd) },
-			reconcile.Drift{Map: desired.Grants, Missing: []string{aliceProd}},
+			reconcile.Drift{Map: desired.Grants, Missing: []string{aliceProd}, Rows: 1},
 		},
 		"a row stands there twice": {
 			func(p *process, _ map[desired.Map][]byte) {
 				p.maps[desired.Grants] = slices.Insert(p.maps[desired.Grants], 0, desired.Row{Key: aliceProd, Value: "9999999999:g1"})
 			},
-			reconcile.Drift{Map: desired.Grants, Foreign: []string{aliceProd}, Missing: []string{aliceProd}},
+			reconcile.Drift{Map: desired.Grants, Foreign: []string{aliceProd}, Missing: []string{aliceProd}, Rows: 2},
 		},
 		"only the file was changed": {
 			func(_ *process, files map[desired.Map][]byte) {
@@ -51,23 +51,23 @@ func TestDriftIsRepairedAndReportedByName(t *testing.T) {
 		},
 		"a host was moved to another pool": {
 			func(p *process, _ map[desired.Map][]byte) { p.maps[desired.Hosts][0].Value = "staging/db" },
-			reconcile.Drift{Map: desired.Hosts, Changed: []string{"db.example.com"}},
+			reconcile.Drift{Map: desired.Hosts, Changed: []string{"db.example.com"}, Rows: 1},
 		},
 		"a key was added": {
 			func(p *process, _ map[desired.Map][]byte) {
 				p.maps[desired.KIDs] = append(p.maps[desired.KIDs], desired.Row{Key: "clutch|k9", Value: "/tmp/k"})
 			},
-			reconcile.Drift{Map: desired.KIDs, Foreign: []string{"clutch|k9"}},
+			reconcile.Drift{Map: desired.KIDs, Foreign: []string{"clutch|k9"}, Rows: 1},
 		},
 		"the lease was made longer": {
 			func(p *process, _ map[desired.Map][]byte) { p.maps[desired.Leases][0].Value = "9999999999" },
-			reconcile.Drift{Map: desired.Leases, Changed: []string{"prod"}},
+			reconcile.Drift{Map: desired.Leases, Changed: []string{"prod"}, Rows: 1},
 		},
 		"a row that no call can remove was added": {
 			func(p *process, _ map[desired.Map][]byte) {
 				p.maps[desired.Grants] = append(p.maps[desired.Grants], desired.Row{Key: "ev\"il", Value: "x"})
 			},
-			reconcile.Drift{Map: desired.Grants, Foreign: []string{"ev\"il"}},
+			reconcile.Drift{Map: desired.Grants, Foreign: []string{"ev\"il"}, Rows: 1},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestDriftIsRepairedAndReportedByName(t *testing.T) {
 				w.start()
 				w.equal("drift at the start", w.seen.takeDrifts(), []reconcile.Drift(nil))
 				w.node.edit(c.edit)
-				w.mustPass()
+				w.mustFull()
 				w.equal("drift", w.seen.takeDrifts(), []reconcile.Drift{c.want})
 				rows := slices.DeleteFunc(w.node.rows(desired.Grants), func(row string) bool { return row == "ev\"il x" })
 				slices.Sort(rows)
@@ -135,7 +135,7 @@ func TestAnotherWriterMakesThePassFail(t *testing.T) {
 			}
 		})
 		w.node.edit(func(_ *process, files map[desired.Map][]byte) { files[desired.Grants] = []byte("x y\n") })
-		w.mustFail()
+		w.mustFailFull()
 		time.Sleep(time.Minute)
 		w.equal("prod admits", w.node.admitted("prod", "mallory@example.com|prod/db"), []string(nil))
 	})

@@ -7,34 +7,77 @@ import (
 	"time"
 )
 
+// Options say what a fleet is made of. Source, Observer and Now must be set.
+type Options struct {
+	// Name is this gateway's, for others to read.
+	Name     string
+	Targets  []Target
+	Source   Source
+	Observer Observer
+	Timing   Timing
+	Now      func() time.Time
+	// Endings tells of grants that ended; nil: how long an end took is counted from when its row was seen too many.
+	Endings Endings
+	// Writers elects the writer of each node; nil: this process is the only one.
+	Writers Writers
+	// Board is where writers say how their nodes are; nil: others are not told.
+	Board Board
+	// Ledger is told what became of grants; nil: nobody is.
+	Ledger Ledger
+}
+
 // Fleet runs a loop for each node. It is safe for concurrent use.
 type Fleet struct {
-	loops []*loop
-	now   func() time.Time
+	options  Options
+	timing   Timing
+	feed     *feed
+	recorder *recorder
+	notices  *notices
 
-	mu      sync.Mutex
-	changed chan struct{} // closed and replaced when any status changes
-	started bool
-	stopped bool
+	changing sync.Mutex // held while loops come and go
+	cancel   context.CancelFunc
+	helpers  sync.WaitGroup
+
+	mu       sync.Mutex
+	loops    []*loop
+	departed map[string]*state // of nodes that are gone and may still admit
+	changed  chan struct{}     // closed and replaced when any status changes
+	started  bool
+	stopped  bool
 }
 
 // New makes the loops of the targets; none runs before Start.
-func New(targets []Target, source Source, observer Observer, timing Timing, now func() time.Time) *Fleet {
-	f := &Fleet{now: now, changed: make(chan struct{})}
-	for _, t := range targets {
-		f.loops = append(f.loops, newLoop(t, source, observer, timing, now, f.broadcast))
+func New(o Options) *Fleet {
+	f := &Fleet{
+		options: o, timing: o.Timing.withDefaults(), feed: newFeed(o.Source, o.Endings, o.Now), notices: newNotices(o.Board),
+		changed: make(chan struct{}), departed: map[string]*state{},
+	}
+	f.recorder = newRecorder(o, f.timing)
+	for _, t := range o.Targets {
+		f.loops = append(f.loops, newLoop(f, t))
 	}
 	return f
 }
 
 // Start starts all loops. A second call does nothing.
 func (f *Fleet) Start() {
+	f.changing.Lock()
+	defer f.changing.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.started || f.stopped {
 		return
 	}
 	f.started = true
+	ctx, cancel := context.WithCancel(context.Background())
+	f.cancel = cancel
+	f.helpers.Go(func() { f.recorder.run(ctx) })
+	if f.options.Board != nil {
+		f.helpers.Go(func() { f.notices.publish(ctx) })
+	}
+	if f.options.Board != nil && f.options.Writers != nil {
+		f.helpers.Go(func() { f.follow(ctx) })
+	}
 	for _, l := range f.loops {
 		go l.run()
 	}
@@ -42,31 +85,133 @@ func (f *Fleet) Start() {
 
 // Stop ends all loops and waits for them. It may be called twice, or without Start.
 func (f *Fleet) Stop() {
+	f.changing.Lock()
+	defer f.changing.Unlock()
 	f.mu.Lock()
-	started := f.started
+	running := f.started && !f.stopped
 	f.stopped = true
 	f.mu.Unlock()
-	if !started {
+	if !running {
 		return
 	}
+	closeAll(f.all())
+	for _, l := range f.all() {
+		l.release()
+	}
+	f.cancel()
+	f.helpers.Wait()
+	f.feed.close()
+}
+
+func closeAll(loops []*loop) {
 	var wg sync.WaitGroup
-	for _, l := range f.loops {
+	for _, l := range loops {
 		wg.Go(l.close)
 	}
 	wg.Wait()
 }
 
+// SetTargets makes the fleet that of the targets: it begins loops for new nodes, ends and forgets those that are gone, and
+// begins anew one whose settings have changed, which keeps what is known of its node. It returns when loops that end have
+// ended. Two targets of one name are not allowed; the first counts.
+func (f *Fleet) SetTargets(targets []Target) {
+	f.changing.Lock()
+	defer f.changing.Unlock()
+	f.mu.Lock()
+	running, stopped := f.started, f.stopped
+	f.mu.Unlock()
+	if stopped {
+		return
+	}
+	next, begun, ended := f.replan(targets)
+	if running {
+		closeAll(ended)
+	}
+	f.replace(next, begun, ended)
+	if running {
+		for _, l := range begun {
+			go l.run()
+		}
+	}
+	f.broadcast()
+}
+
+// replan lists the loops that the targets need, those of them that are new, and those that are there now and are to end.
+func (f *Fleet) replan(targets []Target) (next, begun, ended []*loop) {
+	old := map[string]*loop{}
+	for _, l := range f.all() {
+		old[l.target.Name] = l
+	}
+	named := map[string]bool{}
+	for _, t := range targets {
+		if named[t.Name] {
+			continue
+		}
+		named[t.Name] = true
+		l := old[t.Name]
+		if l == nil || !l.target.same(t.normal()) {
+			if l != nil {
+				ended = append(ended, l)
+			}
+			l = newLoop(f, t)
+			begun = append(begun, l)
+		}
+		next = append(next, l)
+	}
+	for name, l := range old {
+		if !named[name] {
+			ended = append(ended, l)
+		}
+	}
+	return next, begun, ended
+}
+
+// replace hands on what ended loops know.
+func (f *Fleet) replace(next, begun, ended []*loop) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range begun {
+		if gone := f.departed[l.target.Name]; gone != nil {
+			l.state.inherit(gone)
+			delete(f.departed, l.target.Name)
+		}
+	}
+	for _, old := range ended {
+		i := slices.IndexFunc(begun, func(l *loop) bool { return l.target.Name == old.target.Name })
+		if i >= 0 {
+			begun[i].inherit(old)
+			continue
+		}
+		old.release()
+		old.state.elect(false, "")
+		f.departed[old.target.Name] = old.state
+	}
+	f.loops = next
+	for name, s := range f.departed {
+		if s.harmless() {
+			delete(f.departed, name)
+		}
+	}
+}
+
+// all are the loops of now.
+func (f *Fleet) all() []*loop {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.loops)
+}
+
 // Wake asks every loop for a pass soon. It does not block.
 func (f *Fleet) Wake() {
-	for _, l := range f.loops {
+	for _, l := range f.all() {
 		l.wake()
 	}
 }
 
-// Status lists the nodes that serve the environment, in the configuration's order; all if it is empty.
+// Status lists the nodes that serve the environment, in the targets' order; all if it is empty.
 func (f *Fleet) Status(environment string) []Status {
 	var all []Status
-	for _, l := range f.loops {
+	for _, l := range f.all() {
 		if status, _, _ := l.state.snapshot(); environment == "" || status.serves(environment) {
 			all = append(all, status)
 		}
@@ -74,95 +219,7 @@ func (f *Fleet) Status(environment string) []Status {
 	return all
 }
 
-func (s Status) serves(environment string) bool { return s.in(environment) != nil }
-
-func (s Status) in(environment string) *EnvironmentStatus {
-	i := slices.IndexFunc(s.Environments, func(e EnvironmentStatus) bool { return e.Name == environment })
-	if i < 0 {
-		return nil
-	}
-	return &s.Environments[i]
-}
-
-// Question asks where a grant's present state is in force.
-type Question struct {
-	Environment string
-	Revision    int64 // of the grant's last event
-	// Opens says that the grant admits; otherwise it has ended and nothing may be admitted.
-	Opens bool
-	// Expires is the grant's own end.
-	Expires time.Time
-}
-
-// Answer says on how many nodes it is.
-type Answer struct {
-	Total, Enforced int
-	OldWorkersUntil time.Time // the latest, over the nodes where it is not
-}
-
-// Ask answers the question as of now. What a node was not heard of for is counted as not enforced, except that an ended
-// grant is refused anyway once its own expiry or the node's lease is past.
-func (f *Fleet) Ask(q Question) Answer {
-	var a Answer
-	for _, l := range f.loops {
-		status, _, _ := l.state.snapshot()
-		e := status.in(q.Environment)
-		if e == nil {
-			continue
-		}
-		a.Total++
-		if q.holds(status, *e, f.now().Add(-l.target.ClockBound)) {
-			a.Enforced++
-		} else if !q.Opens && e.OldWorkersUntil.After(a.OldWorkersUntil) {
-			a.OldWorkersUntil = e.OldWorkersUntil
-		}
-	}
-	if !a.OldWorkersUntil.IsZero() && !q.Expires.IsZero() && q.Expires.Before(a.OldWorkersUntil) {
-		a.OldWorkersUntil = q.Expires
-	}
-	return a
-}
-
-// holds reports whether the node does what the question asks; now is the earliest time that the node's clock may show.
-func (q Question) holds(s Status, e EnvironmentStatus, now time.Time) bool {
-	if q.Opens {
-		return s.Healthy && e.Open && s.Revision >= q.Revision
-	}
-	switch {
-	case e.Enforced >= q.Revision:
-		return true
-	case !q.Expires.IsZero() && !now.Before(q.Expires):
-		return true
-	}
-	return e.Lease > 0 && e.Read && !now.Before(e.LeaseUntil)
-}
-
-// Await returns when every node of the environment has taken the revision in or has failed in a pass that began after
-// this call, or when ctx is done.
-func (f *Fleet) Await(ctx context.Context, environment string, revision int64) {
-	begun := make(map[*loop]int64, len(f.loops))
-	for _, l := range f.loops {
-		_, started, _ := l.state.snapshot()
-		begun[l] = started
-	}
-	for {
-		f.mu.Lock()
-		changed := f.changed
-		f.mu.Unlock()
-		waiting := slices.ContainsFunc(f.loops, func(l *loop) bool {
-			status, _, settled := l.state.snapshot()
-			return status.serves(environment) && status.Revision < revision && settled <= begun[l]
-		})
-		if !waiting {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-changed:
-		}
-	}
-}
+func (f *Fleet) post(l *loop) { f.notices.add(l) }
 
 func (f *Fleet) broadcast() {
 	f.mu.Lock()

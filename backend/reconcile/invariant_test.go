@@ -238,7 +238,8 @@ func (h *history) calm() {
 			want = append(want, fmt.Sprintf("%s %d:%s", c.key(), c.grant.ExpiresAt.Unix(), c.grant.ID))
 			h.equal("open", h.opened(c.grant.Pool.Environment, c.given).Enforced, 1)
 		} else {
-			h.equal("ended", h.ended(c.grant.Pool.Environment, c.ended, c.grant.ExpiresAt), reconcile.Answer{Total: 1, Enforced: 1})
+			a := h.ended(c.grant.Pool.Environment, c.ended, c.grant.ExpiresAt)
+			h.equal("ended", [2]int{a.Total, a.Enforced}, [2]int{1, 1})
 		}
 	}
 	slices.Sort(want)

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -9,65 +10,47 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
 )
 
-// Timing of a loop. The zero value of a field takes its default.
-type Timing struct {
-	// Watch is how often the node is asked whether its worker is still the same; 1s.
-	Watch time.Duration
-	// Full is the longest time between two passes where no lease asks for a shorter one; 10s.
-	Full time.Duration
-	// Pass is the longest time that a pass may take; 30s.
-	Pass time.Duration
-	// Backoff after a failed pass: at first, doubled each time up to the maximum, with jitter; 200ms and 5s.
-	Backoff, MaxBackoff time.Duration
-}
-
-func (t Timing) withDefaults() Timing {
-	set := func(d *time.Duration, to time.Duration) {
-		if *d <= 0 {
-			*d = to
-		}
-	}
-	set(&t.Watch, time.Second)
-	set(&t.Full, 10*time.Second)
-	set(&t.Pass, 30*time.Second)
-	set(&t.Backoff, 200*time.Millisecond)
-	set(&t.MaxBackoff, 5*time.Second)
-	return t
-}
-
-// loop keeps one node right.
+// loop keeps one node right, while this gateway is its writer.
 type loop struct {
-	target   Target
-	source   Source
-	observer Observer
-	timing   Timing
-	now      func() time.Time
+	target Target
+	fleet  *Fleet
+	timing Timing
+	now    func() time.Time
 
 	poke chan struct{} // holds one: there is something new in the store
 	stop chan struct{}
 	once sync.Once
 	done chan struct{}
 
-	before   desired.State // of the last pass, if it succeeded
-	worker   Worker        // as it was seen last, if the last pass succeeded
-	lastPass time.Time     // began then
+	// What follows belongs to the loop's own goroutine, and is handed on when another loop takes its place.
+	tenure    Tenure
+	claimed   time.Time
+	before    memory
+	lastFull  time.Time // began
+	next      time.Time // when the first row expires for which a stream may run
+	unsettled time.Time
+	record    record
 
 	state *state
 }
 
-func newLoop(t Target, s Source, o Observer, timing Timing, now func() time.Time, changed func()) *loop {
-	timing = timing.withDefaults()
-	for _, e := range t.Environments {
-		// A lease is renewed every third of its length.
-		if third := e.Lease / 3; third > 0 && third < timing.Full {
-			timing.Full = third
-		}
-	}
-	timing.Watch = min(timing.Watch, timing.Full)
+func newLoop(f *Fleet, t Target) *loop {
+	t = t.normal()
 	return &loop{
-		target: t, source: s, observer: o, timing: timing, now: now,
+		target: t, fleet: f, timing: f.timing.of(t), now: f.options.Now,
 		poke: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-		state: newState(t, changed),
+		before: memory{full: true, purge: true, cut: true},
+		state:  newState(t, f.options.Name, f.options.Now, f.broadcast),
+	}
+}
+
+// inherit takes the place of a loop that has ended.
+func (l *loop) inherit(older *loop) {
+	l.tenure, l.claimed, l.unsettled, l.record = older.tenure, older.claimed, older.unsettled, older.record
+	older.tenure = nil
+	l.state.inherit(older.state)
+	if l.tenure != nil {
+		l.state.writing = true
 	}
 }
 
@@ -79,13 +62,21 @@ func (l *loop) wake() {
 	}
 }
 
+// close ends the loop. It keeps its tenure for whoever inherits it.
 func (l *loop) close() {
 	l.once.Do(func() { close(l.stop) })
 	<-l.done
 }
 
-// run passes at once, and then on every wake, when the worker has changed, and when the last pass is too long ago. After
-// a failure it tries again with backoff, whatever happens.
+// release gives the node back to other gateways, once the loop has ended.
+func (l *loop) release() {
+	if l.tenure != nil {
+		l.tenure.Release()
+		l.tenure = nil
+	}
+}
+
+// run writes to the node whenever this gateway is elected.
 func (l *loop) run() {
 	defer close(l.done)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -94,12 +85,25 @@ func (l *loop) run() {
 		<-l.stop
 		cancel()
 	}()
+	for l.elected(ctx) {
+		l.reign(ctx)
+	}
+}
+
+// reign passes at once, and then whenever wait says so. After a failure it tries again with backoff. It returns when the
+// loop is to end, or when another gateway is the writer.
+func (l *loop) reign(ctx context.Context) {
 	failures := 0
 	for {
-		if err := l.pass(ctx); err != nil {
-			failures++
-		} else {
+		err := l.pass(ctx)
+		switch {
+		case err == nil:
 			failures = 0
+		case errors.Is(err, ErrNotWriter):
+			l.depose()
+			return
+		default:
+			failures++
 		}
 		if !l.wait(ctx, failures) {
 			return
@@ -110,26 +114,52 @@ func (l *loop) run() {
 // wait returns when the next pass is due; false if the loop is to end.
 func (l *loop) wait(ctx context.Context, failures int) bool {
 	if failures > 0 {
-		return l.sleep(ctx, l.backoff(failures), false)
+		return l.backOff(ctx, l.backoff(failures))
 	}
 	for {
-		if !l.sleep(ctx, l.timing.Watch, true) {
+		if !l.sleep(ctx, l.pause(), true) {
 			return false
 		}
-		if l.now().Sub(l.lastPass) >= l.timing.Full {
+		if l.due() {
 			return true
-		}
-		select {
-		case <-l.poke:
-			return true
-		default:
 		}
 		worker, err := l.target.Node.Worker(ctx)
-		if err != nil || worker.PID != l.worker.PID || worker.Uptime < l.worker.Uptime {
+		if err != nil || !worker.follows(l.before.worker) || worker.Offset < -l.target.ClockBound && l.leased() {
+			l.before.full = true
 			return ctx.Err() == nil
 		}
-		l.worker = worker // older than before: a restart shows, even one soon after the last pass
+		l.before.worker = worker // older than before: a restart shows, even one soon after the last pass
 	}
+}
+
+func (l *loop) leased() bool { return len(l.before.leases) > 0 }
+
+// minPause keeps rows that expire one after the other from making a pass each.
+const minPause = 100 * time.Millisecond
+
+// pause is how long there is nothing to look for.
+func (l *loop) pause() time.Duration {
+	d := l.timing.Watch
+	if due := l.timing.Full - l.now().Sub(l.lastFull); due < d {
+		d = max(due, minPause)
+	}
+	if l.target.Streams != nil && !l.next.IsZero() {
+		d = min(d, max(l.next.Sub(l.now()), minPause))
+	}
+	return d
+}
+
+// due reports whether a pass is: an interval is over, somebody has woken the loop, a row has expired for which a stream may
+// run, or the last pass has left something behind. The wake is taken by the pass.
+func (l *loop) due() bool {
+	now := l.now()
+	expired := l.target.Streams != nil && !l.next.IsZero() && !now.Before(l.next)
+	uncertain := !l.unsettled.IsZero()
+	if now.Sub(l.lastFull) >= l.timing.Full || uncertain {
+		l.before.full = true
+		return true
+	}
+	return expired || l.before.purge || l.before.cut || len(l.poke) > 0
 }
 
 // sleep waits for d, or for a wake where that counts: the wake stays in the channel for the caller to take.
@@ -151,6 +181,12 @@ func (l *loop) sleep(ctx context.Context, d time.Duration, wakes bool) bool {
 	}
 }
 
+// backOff waits for d, or for a wake and the floor, which has its jitter too.
+func (l *loop) backOff(ctx context.Context, d time.Duration) bool {
+	floor := min(d, l.timing.Floor/2+rand.N(l.timing.Floor/2+1))
+	return l.sleep(ctx, floor, false) && l.sleep(ctx, d-floor, true)
+}
+
 // backoff is the time until the next try: doubled with each failure up to the maximum, half of it by chance, so that
 // nodes that failed together do not all come back together.
 func (l *loop) backoff(failures int) time.Duration {
@@ -168,22 +204,50 @@ func (l *loop) pass(ctx context.Context) error {
 	case <-l.poke: // this pass reads the store after whatever woke it
 	default:
 	}
-	l.lastPass = l.now()
 	attempt := l.state.begin()
-	p := &pass{target: l.target, now: l.now, before: l.before, leasing: l.state.leasing}
-	want, err := p.run(ctx, l.source)
+	p := &pass{
+		target: l.target, now: l.now, feed: l.fleet.feed, before: l.before, leasing: l.state.leasing,
+		guard: &guard{tenure: l.tenure, now: l.now, within: l.timing.Call},
+	}
+	err := p.run(ctx)
 	for _, d := range p.result.Drift {
-		l.observer.Drifted(l.target.Name, d)
+		l.fleet.options.Observer.Drifted(l.target.Name, d)
+	}
+	l.record.note(p, l.target)
+	if p.unsettled {
+		l.unsettled = l.now().Add(l.timing.Late)
 	}
 	if err != nil {
-		// What the node holds now is not known: nothing that the next pass finds is anybody's drift.
-		l.before, l.worker = nil, Worker{}
-		l.state.failed(attempt, err, p.result)
-		l.observer.Failed(l.target.Name, err)
-		return err
+		l.fail(attempt, err, p)
+	} else {
+		l.succeed(attempt, p)
 	}
-	l.before, l.worker = want, p.result.Worker
-	l.state.passed(attempt, p.result, l.now())
-	l.observer.Passed(l.target.Name, p.result)
-	return nil
+	if !errors.Is(err, ErrNotWriter) {
+		l.fleet.post(l)
+	}
+	return err
+}
+
+func (l *loop) fail(attempt int64, err error, p *pass) {
+	// What the node holds now is not known: nothing that the next pass finds is anybody's drift.
+	l.before = memory{full: true, purge: true, cut: true}
+	l.state.failed(attempt, err, p.result, l.record.pending(), l.unsettled)
+	l.fleet.options.Observer.Failed(l.target.Name, err)
+}
+
+func (l *loop) succeed(attempt int64, p *pass) {
+	r := &p.result
+	l.before = memory{sheets: p.want, worker: r.Worker, leases: r.Leases, cut: r.StreamsErr != nil, purge: r.EldersErr != nil}
+	if r.Kind == Full {
+		l.lastFull = r.Read
+		if !r.Read.Before(l.unsettled) {
+			l.unsettled = time.Time{}
+		}
+	}
+	l.next = p.want[desired.Grants].Next
+	now := l.now()
+	r.Removals = l.record.verified(r.Revision, now)
+	l.state.passed(attempt, *r, now, l.record.pending(), l.unsettled)
+	l.fleet.recorder.add(l.target.Name, l.record.reports(p, l.state.enforced(), now))
+	l.fleet.options.Observer.Passed(l.target.Name, *r)
 }

@@ -10,30 +10,50 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
 )
 
-// After a failure the next try comes after 200 ms, doubled with each failure up to 5 s, half of it by chance; a wake does
-// not make it sooner, so that a node that fails is not hammered by everything that people do.
+// After a failure the next try comes after 200 ms, doubled with each failure up to 5 s, half of it by chance.
 func TestBackoffIsBoundedAndJittered(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.node.configure(func(h *haproxy) { h.down = true })
 		w.start()
-		for range 400 {
-			w.fleet.Wake()
-			time.Sleep(100 * time.Millisecond)
-		}
-		w.seen.mu.Lock()
-		defer w.seen.mu.Unlock()
+		time.Sleep(40 * time.Second)
 		most := []time.Duration{200, 400, 800, 1600, 3200, 5000}
+		pauses := w.seen.pauses()
 		distinct := map[time.Duration]bool{}
-		for i := 1; i < len(w.seen.failed); i++ {
-			limit := most[min(i-1, len(most)-1)] * time.Millisecond
-			d := w.seen.failed[i].Sub(w.seen.failed[i-1])
+		for i, d := range pauses {
+			limit := most[min(i, len(most)-1)] * time.Millisecond
 			if d < limit/2 || d > limit {
-				t.Errorf("%s after failure %d, want %s to %s", d, i, limit/2, limit)
+				t.Errorf("%s after failure %d, want %s to %s", d, i+1, limit/2, limit)
 			}
 			distinct[d] = true
 		}
-		if len(w.seen.failed) < 10 || len(distinct) < 8 {
-			t.Errorf("%d failures with %d distances: no jitter", len(w.seen.failed), len(distinct))
+		if len(pauses) < 10 || len(distinct) < 8 {
+			t.Errorf("%d failures with %d distances: no jitter", len(pauses), len(distinct))
+		}
+	})
+}
+
+// A wake makes the next try sooner, so that a revocation does not wait for the whole of a backoff, but not without end: a
+// node that fails is not hammered by everything that people do.
+func TestAWakeCutsTheBackoffShortButNotBelowAFloor(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.node.configure(func(h *haproxy) { h.down = true })
+		w.start()
+		time.Sleep(20 * time.Second)
+		before := len(w.seen.pauses())
+		for range 400 {
+			w.fleet.Wake()
+			time.Sleep(10 * time.Millisecond)
+		}
+		pauses := w.seen.pauses()[before+1:]
+		distinct := map[time.Duration]bool{}
+		for _, d := range pauses {
+			if d < 250*time.Millisecond || d > 510*time.Millisecond {
+				t.Errorf("%s between two tries, want 250 to 510 ms", d)
+			}
+			distinct[d] = true
+		}
+		if len(pauses) < 6 || len(distinct) < 3 {
+			t.Errorf("%d tries with %d distances", len(pauses), len(distinct))
 		}
 	})
 }
@@ -140,7 +160,7 @@ func TestStopEndsAPassThatHangsAndMayBeCalledTwice(t *testing.T) {
 
 func TestStopWithoutStartAndStartTwice(t *testing.T) {
 	inWorld(t, func(w *world) {
-		never := reconcile.New([]reconcile.Target{w.target}, w.source, w.seen, reconcile.Timing{}, time.Now)
+		never := w.newFleet(w.target)
 		never.Stop()
 		never.Start()
 		w.start()
@@ -158,7 +178,7 @@ func TestANodeThatHangsDoesNotHoldUpAnother(t *testing.T) {
 		other.meet = func(string) fault { return hang }
 		slow := w.target
 		slow.Name, slow.Node = "n0", other
-		w.fleet = reconcile.New([]reconcile.Target{slow, w.target}, w.source, w.seen, reconcile.Timing{}, time.Now)
+		w.fleet = w.newFleet(slow, w.target)
 		revision := w.source.give(alice("g1", "prod"))
 		w.fleet.Start()
 		synctest.Wait()

@@ -2,14 +2,15 @@ package reconcile
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
-	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 )
 
 // Node is one HAProxy as a pass sees it. Nobody else writes to its maps. Every method has a deadline of its own beside
-// that of ctx, and an error that holds no secret.
+// that of ctx, does nothing once ctx is done, and has errors that hold no secret.
 type Node interface {
 	// Worker says which worker answers, and what its node's clock shows. HAProxy being down is an error.
 	Worker(ctx context.Context) (Worker, error)
@@ -26,6 +27,37 @@ type Node interface {
 	WriteFile(ctx context.Context, m desired.Map, text []byte) error
 }
 
+// ErrUnsettled is wrapped by a Node's error where a call that was sent may still be carried out later. An error that wraps
+// context.DeadlineExceeded or context.Canceled counts as such without it.
+var ErrUnsettled = errors.New("the call may still be carried out")
+
+// Bulk replaces a running map at once: no request meets a part of it. It is not asked for tables of 8 KiB or less.
+type Bulk interface {
+	Replace(ctx context.Context, m desired.Map, t desired.Table) error
+}
+
+// Prober reads single rows of a running map, so that a small change is verified without reading all of it.
+type Prober interface {
+	// Row answers a key's value, the first of doubles. there is false by HAProxy's own word only: whatever else keeps the
+	// row from being read is an error.
+	Row(ctx context.Context, m desired.Map, key string) (value string, there bool, err error)
+}
+
+// Elders are the workers of before the last reload, reached through HAProxy's master socket.
+type Elders interface {
+	// Purge takes every row that keep does not have, or has with another value, out of the maps of keep in every older
+	// worker. Without an error none of the workers that were there when it began holds one any more; a worker that ends
+	// meanwhile is no error.
+	Purge(ctx context.Context, keep map[desired.Map]desired.Table) (workers int, err error)
+}
+
+// Streams cuts what still runs for rows that are gone.
+type Streams interface {
+	// Cut ends every stream whose row, by its key in grants.map, live says is gone: in the running worker, and in older ones
+	// where they can be reached. It answers how many it ended.
+	Cut(ctx context.Context, live func(key string) bool) (cut int, err error)
+}
+
 // Worker is HAProxy's worker that answers the runtime API.
 type Worker struct {
 	PID     int
@@ -36,28 +68,23 @@ type Worker struct {
 	Offset time.Duration
 }
 
-// Snapshot is what the store holds at Revision.
-type Snapshot struct {
-	Revision int64
-	Active   []grant.Grant
-}
-
-// Source is the store.
-type Source interface {
-	Snapshot(ctx context.Context) (Snapshot, error)
-}
+// follows reports whether it can be the same worker as one that was seen before.
+func (w Worker) follows(before Worker) bool { return w.PID == before.PID && w.Uptime >= before.Uptime }
 
 // Environment is how an environment is enforced on a node.
 type Environment struct {
 	Name string
-	// Lease is how long the node may trust its rows; zero: off.
+	// Lease is how long the node may trust its rows; zero: off. Shorter ones than desired.ShortestLease are taken as that.
 	Lease time.Duration
 }
 
 // Target is a node with what it is to serve.
 type Target struct {
-	Name         string
-	Dialect      string
+	Name    string
+	Dialect string
+	// Settings tells apart two targets of one name: whoever makes them changes it whenever anything behind the interfaces
+	// and functions below has changed.
+	Settings     string
 	Node         Node
 	Environments []Environment
 	// Fixed is what the node holds beside grants and leases. It is asked for in each pass, since keys change.
@@ -66,20 +93,32 @@ type Target struct {
 	HardStopAfter time.Duration
 	// ClockBound is how far the node's clock may be off. A node that is behind by more gets no lease.
 	ClockBound time.Duration
+
+	// What a node may have beside; nil: it does not.
+	Bulk    Bulk
+	Prober  Prober
+	Elders  Elders
+	Streams Streams
 }
 
-// Drift is what a pass found that nobody of us had done since the last one.
-type Drift struct {
-	Map     desired.Map
-	Foreign []string // keys that somebody added
-	Changed []string // keys whose value somebody changed
-	Missing []string // keys that somebody removed
-	File    bool     // the file was another than we had written
+// normal is the target with leases that a node can hold.
+func (t Target) normal() Target {
+	t.Environments = slices.Clone(t.Environments)
+	for i, e := range t.Environments {
+		if e.Lease > 0 {
+			t.Environments[i].Lease = max(e.Lease, desired.ShortestLease)
+		}
+	}
+	return t
 }
 
-// Observer is told what happens; it must not block.
-type Observer interface {
-	Passed(node string, r Result)
-	Failed(node string, err error)
-	Drifted(node string, d Drift)
+// same reports whether a loop of t can go on for other.
+func (t Target) same(other Target) bool {
+	return t.Name == other.Name && t.Dialect == other.Dialect && t.Settings == other.Settings &&
+		t.HardStopAfter == other.HardStopAfter && t.ClockBound == other.ClockBound &&
+		slices.Equal(t.Environments, other.Environments)
+}
+
+func (t Target) serves(environment string) bool {
+	return slices.ContainsFunc(t.Environments, func(e Environment) bool { return e.Name == environment })
 }

@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,173 +9,181 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
 )
 
-// Result is what a pass that succeeded has reached.
-type Result struct {
-	// Revision of the store that the node's memory and files hold.
-	Revision int64
-	Worker   Worker
-	// Read is when the pass began to read the store, by our clock.
-	Read time.Time
-	// Leases are the values that the node holds now.
-	Leases desired.Table
-	// Writes is the number of calls that changed something, those for the lease apart.
-	Writes int
-	Took   time.Duration
-	Drift  []Drift
-}
-
-// rounds bounds how often a map is made right again within one pass before the pass fails: somebody else writes to it.
-const rounds = 3
-
-// refusals is how many rows of a map may fail to be removed before it is taken to be the node that fails, not the rows.
-const refusals = 8
-
 // order is the order of the maps: what closes first. Leases come last of all, and apart.
 var order = []desired.Map{desired.Grants, desired.KIDs, desired.Pools, desired.Hosts}
 
 // errWorkerChanged: another worker answers than at the start; what was read and written may have been the old one's.
 var errWorkerChanged = errors.New("haproxy was reloaded during the pass")
 
+// memory is what a loop knows of its node from one pass to the next.
+type memory struct {
+	// sheets are what the last pass left there, and worker the one that it was left with; nil if that is not known.
+	sheets desired.Sheets
+	worker Worker
+	leases desired.Table
+	// full says that only a full pass will do, purge that older workers hold rows that are gone, or may, and cut that
+	// streams run for some.
+	full, purge, cut bool
+}
+
 // pass is one pass over one node.
 type pass struct {
 	target Target
 	now    func() time.Time
-	// before is what the last pass left there; nil if that is not known.
-	before desired.State
+	feed   *feed
+	guard  *guard
+	before memory
 	// leasing is told the leases that were found, and those to be written before they are: from then on the node may hold
 	// them, however the pass ends.
-	leasing func(found, given desired.Table)
+	leasing func(read time.Time, found, given desired.Table)
+
+	content *content
+	want    desired.Sheets
 	result  Result
+	// unsettled says that a write got no answer, and may still be carried out.
+	unsettled bool
+	// written are the grants whose rows were written, and when; gone are the rows that were removed, by key.
+	written map[string]time.Time
+	gone    map[string]string
+	closed  bool // a row was taken away
 }
 
 // run carries out the pass. An error leaves the node with a lease that was given before, which runs out.
-func (p *pass) run(ctx context.Context, source Source) (desired.State, error) {
+func (p *pass) run(ctx context.Context) error {
 	p.result.Read = p.now()
-	snapshot, err := source.Snapshot(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read store: %w", err)
+	p.written, p.gone = map[string]time.Time{}, map[string]string{}
+	var err error
+	if p.content, err = p.feed.read(ctx); err != nil {
+		return fmt.Errorf("read store: %w", err)
 	}
-	p.result.Revision = snapshot.Revision
+	p.result.Revision = p.content.revision
 	worker, err := p.target.Node.Worker(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask for the worker: %w", err)
+		return fmt.Errorf("ask for the worker: %w", err)
 	}
-	fixed, err := p.target.Fixed(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read keys: %w", err)
+	p.result.Worker = worker
+	if err := p.desire(ctx); err != nil {
+		return err
 	}
-	want := desired.Build(fixed, snapshot.Active, p.result.Read)
+	if err := p.bring(ctx, worker); err != nil {
+		return err
+	}
+	p.result.Rows = map[desired.Map]int{desired.Leases: len(p.result.Leases)}
 	for _, m := range order {
-		if err := want[m].Check(); err != nil {
-			return nil, fmt.Errorf("%s: %w", m, err)
-		}
+		p.result.Rows[m] = len(p.want[m].Table)
 	}
-	for _, m := range order {
-		if err := p.converge(ctx, m, want[m]); err != nil {
-			return nil, fmt.Errorf("%s: %w", m, err)
-		}
-	}
-	if err := p.lease(ctx, worker); err != nil {
-		return nil, fmt.Errorf("%s: %w", desired.Leases, err)
-	}
-	want[desired.Leases] = p.result.Leases
+	p.result.LeaseAge = p.leaseAge()
 	p.result.Took = p.now().Sub(p.result.Read)
-	return want, nil
+	return nil
 }
 
-// converge makes one map right: the running map, its file, and the running map again, since a reload between the two
-// would have brought the file's old rows back.
-func (p *pass) converge(ctx context.Context, m desired.Map, want desired.Table) error {
-	for round := range rounds {
-		rows, err := p.target.Node.Rows(ctx, m)
-		if err != nil {
-			return fmt.Errorf("read rows: %w", err)
-		}
-		file, err := p.target.Node.File(ctx, m)
-		if err != nil {
-			return fmt.Errorf("read file: %w", err)
-		}
-		if round == 0 {
-			p.drift(m, rows, file)
-		}
-		changes := desired.Diff(want, rows)
-		same := bytes.Equal(file, want.Text())
-		if changes.Empty() && same {
-			return nil
-		}
-		if err := p.write(ctx, m, want, changes, same); err != nil {
+// bring brings the node in line, by as little as suffices.
+func (p *pass) bring(ctx context.Context, worker Worker) error {
+	if p.changeSuffices(worker) {
+		if err := p.change(ctx, worker); !errors.Is(err, errNotApplied) {
 			return err
 		}
+		p.before.sheets = nil // not drift: it is not known whose deed that is
 	}
-	return errors.New("the map is not what was written to it: somebody else writes there")
+	return p.full(ctx, worker)
 }
 
-// write changes the running map and then the file. The file is written even if the memory was right: a removal counts
-// only when both are.
-func (p *pass) write(ctx context.Context, m desired.Map, want desired.Table, c desired.Changes, sameFile bool) error {
-	// One row that cannot be removed must not keep the others open.
-	var stuck []error
-	for _, key := range c.Remove {
-		if err := p.target.Node.Remove(ctx, m, key); err != nil {
-			stuck = append(stuck, fmt.Errorf("remove row: %w", err))
+// desire works out what the node must hold.
+func (p *pass) desire(ctx context.Context) error {
+	fixed, err := p.target.Fixed(ctx)
+	if err != nil {
+		return fmt.Errorf("read keys: %w", err)
+	}
+	p.want = desired.Build(fixed, p.content.book, p.result.Read)
+	for _, m := range order {
+		if err := p.want[m].Check(); err != nil {
+			return fmt.Errorf("%s: %w", m, err)
 		}
-		if len(stuck) == refusals {
-			break
-		}
-	}
-	if len(stuck) > 0 {
-		return errors.Join(stuck...)
-	}
-	for _, r := range c.Set {
-		if err := p.target.Node.Set(ctx, m, r); err != nil {
-			return fmt.Errorf("set row: %w", err)
-		}
-	}
-	for _, r := range c.Add {
-		if err := p.target.Node.Add(ctx, m, r); err != nil {
-			return fmt.Errorf("add row: %w", err)
-		}
-	}
-	if m != desired.Leases {
-		p.result.Writes += c.Len()
-	}
-	if sameFile {
-		return nil
-	}
-	if err := p.target.Node.WriteFile(ctx, m, want.Text()); err != nil {
-		return fmt.Errorf("write file: %w", err)
-	}
-	if m != desired.Leases {
-		p.result.Writes++
 	}
 	return nil
 }
 
-// lease gives the leases, after everything else was found right. The worker must still be the one that was asked first,
-// and be it still when the leases are written: else they may have gone to a worker that began with older files.
-func (p *pass) lease(ctx context.Context, first Worker) error {
-	worker, err := p.same(ctx, first)
-	if err != nil {
+// rounds bounds how often the maps are made right again within one pass before the pass fails: somebody else writes to
+// them.
+const rounds = 3
+
+// full looks at everything, makes it right, looks again, and gives the lease.
+func (p *pass) full(ctx context.Context, first Worker) error {
+	p.result.Kind = Full
+	if err := p.converge(ctx, order); err != nil {
 		return err
 	}
-	rows, err := p.target.Node.Rows(ctx, desired.Leases)
+	err := p.lease(ctx, first)
 	if err != nil {
-		return fmt.Errorf("read rows: %w", err)
+		err = fmt.Errorf("%s: %w", desired.Leases, err)
 	}
-	have := desired.Table{}
-	for _, r := range rows {
-		if _, there := have[r.Key]; !there {
-			have[r.Key] = r.Value
+	p.follow(ctx) // a lease that could not be written is no reason to leave old workers open
+	return err
+}
+
+// converge makes maps right: the running maps, their files, and the running maps again, since a reload between the two
+// would have brought the files' old rows back.
+func (p *pass) converge(ctx context.Context, maps []desired.Map) error {
+	for round := range rounds {
+		views, err := p.survey(ctx, maps, round == 0)
+		if err != nil {
+			return err
+		}
+		work := p.plan(maps, views)
+		if len(work) == 0 {
+			return nil
+		}
+		if err := p.carryOut(ctx, work); err != nil {
+			return err
+		}
+		maps = maps[:0:0]
+		for _, w := range work {
+			maps = append(maps, w.m)
 		}
 	}
-	want := p.leases(have, worker)
-	p.result.Leases = want
-	p.leasing(have, want)
-	if err := p.converge(ctx, desired.Leases, want); err != nil {
-		return err
+	return fmt.Errorf("%s: the map is not what was written to it: somebody else writes there", maps[0])
+}
+
+// view is what a node holds of a map.
+type view struct {
+	rows []desired.Row
+	file []byte
+}
+
+// survey reads maps, and notes drift where they are read for the first time in this pass.
+func (p *pass) survey(ctx context.Context, maps []desired.Map, drifts bool) (map[desired.Map]view, error) {
+	views := map[desired.Map]view{}
+	for _, m := range maps {
+		v, err := p.look(ctx, m)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m, err)
+		}
+		views[m] = v
+		if drifts {
+			p.drift(m, v)
+		}
 	}
-	p.result.Worker, err = p.same(ctx, worker)
-	return err
+	return views, nil
+}
+
+func (p *pass) look(ctx context.Context, m desired.Map) (v view, err error) {
+	if v.rows, err = p.target.Node.Rows(ctx, m); err != nil {
+		return v, fmt.Errorf("read rows: %w", err)
+	}
+	if v.file, err = p.target.Node.File(ctx, m); err != nil {
+		return v, fmt.Errorf("read file: %w", err)
+	}
+	return v, nil
+}
+
+func (p *pass) drift(m desired.Map, v view) {
+	before, known := p.before.sheets[m]
+	if !known {
+		return
+	}
+	if d, there := newDrift(m, before, v); there {
+		p.result.Drift = append(p.result.Drift, d)
+	}
 }
 
 // same asks for the worker again and fails if it is another.
@@ -185,45 +192,36 @@ func (p *pass) same(ctx context.Context, before Worker) (Worker, error) {
 	if err != nil {
 		return Worker{}, fmt.Errorf("ask for the worker: %w", err)
 	}
-	if worker.PID != before.PID || worker.Uptime < before.Uptime {
+	if !worker.follows(before) {
 		return Worker{}, errWorkerChanged
 	}
 	return worker, nil
 }
 
-// leases are the values that the node must hold, given those that it has. A node whose clock is behind by more than the
-// bound would keep rows open for too long: it gets none.
-func (p *pass) leases(have desired.Table, w Worker) desired.Table {
-	want := desired.Table{}
-	if w.Offset < -p.target.ClockBound {
-		return want
+// follow takes the rows that are gone out of older workers, and cuts the streams that still run for them. Neither is a
+// reason to take the lease from a node: what could not be done is reported, and done again.
+func (p *pass) follow(ctx context.Context) {
+	closing := p.result.Kind == Full || p.closed
+	p.result.purged, p.result.cut = p.target.Elders != nil, p.target.Streams != nil
+	if p.target.Elders != nil && (closing || p.before.purge) {
+		p.result.EldersErr = p.permitted(ctx, p.purge)
+		p.result.purged = p.result.EldersErr == nil
 	}
-	for _, e := range p.target.Environments {
-		if e.Lease == 0 {
-			want[e.Name] = desired.LeaseOff
-			continue
-		}
-		want[e.Name] = desired.Lease(have[e.Name], p.result.Read, e.Lease)
+	if p.target.Streams != nil && (closing || p.before.cut) {
+		p.result.StreamsErr = p.permitted(ctx, p.cut)
+		p.result.cut = p.result.StreamsErr == nil
 	}
-	return want
 }
 
-// drift compares what is there with what the last pass left.
-func (p *pass) drift(m desired.Map, rows []desired.Row, file []byte) {
-	before, known := p.before[m]
-	if !known {
-		return
-	}
-	c := desired.Diff(before, rows)
-	d := Drift{Map: m, File: !bytes.Equal(file, before.Text())}
-	d.Foreign = append(append(d.Foreign, c.Remove...), c.Stuck...)
-	for _, r := range c.Set {
-		d.Changed = append(d.Changed, r.Key)
-	}
-	for _, r := range c.Add {
-		d.Missing = append(d.Missing, r.Key)
-	}
-	if !c.Empty() || len(c.Stuck) > 0 || d.File {
-		p.result.Drift = append(p.result.Drift, d)
-	}
+func (p *pass) purge(ctx context.Context) (err error) {
+	p.result.OldWorkers, err = p.target.Elders.Purge(ctx, map[desired.Map]desired.Table{
+		desired.Grants: p.want[desired.Grants].Table, desired.KIDs: p.want[desired.KIDs].Table,
+	})
+	return err
+}
+
+func (p *pass) cut(ctx context.Context) (err error) {
+	live := p.want[desired.Grants].Table
+	p.result.StreamsCut, err = p.target.Streams.Cut(ctx, func(key string) bool { return live[key] != "" })
+	return err
 }

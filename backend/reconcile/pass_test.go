@@ -66,7 +66,7 @@ func TestRemovalsComeFirstAndTheMapIsReadAgainAfterTheFile(t *testing.T) {
 		r := w.mustPass()
 		log := w.node.takeLog()
 		w.equal("changes", changing(log), []string{
-			"remove grants.map " + aliceProd, "set grants.map " + aliceStaging, "add grants.map " + bobProd, "write grants.map",
+			"remove grants.map " + aliceProd, "set grants.map " + aliceStaging, "write grants.map", "add grants.map " + bobProd,
 		})
 		w.equal("reported writes", r.Writes, 4)
 		written := slices.Index(log, "write grants.map")
@@ -187,7 +187,7 @@ func TestAnotherWorkerIsToldByItsIdentifierAndByItsAge(t *testing.T) {
 						return none
 					}
 				})
-				if err := w.mustFail(); !strings.Contains(err.Error(), "reloaded") {
+				if err := w.mustFailFull(); !strings.Contains(err.Error(), "reloaded") {
 					t.Errorf("in a pass: %v", err)
 				}
 				time.Sleep(3 * time.Second)
@@ -239,7 +239,7 @@ func TestANodeThatRemovesNothingIsNotAskedForever(t *testing.T) {
 			}
 		})
 		w.node.takeLog()
-		w.mustFail()
+		w.mustFailFull()
 		if n := len(changing(w.node.takeLog())); n < 2 || n > 10 {
 			t.Errorf("%d tries to remove a row in one pass", n)
 		}

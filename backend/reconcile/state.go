@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -11,62 +12,31 @@ import (
 // stop, since it reads its configuration and maps first.
 const margin = 5 * time.Second
 
-// Status is what is known of a node.
-type Status struct {
-	Name         string
-	Dialect      string
-	Environments []EnvironmentStatus
-	// Healthy says that the last pass succeeded; Err why it did not.
-	Healthy     bool
-	Err         error
-	LastPass    time.Time // began; zero if there was none
-	LastSuccess time.Time
-	// Revision is the newest that the node was right with.
-	Revision int64
-	Worker   Worker
-	// DriftRepaired counts rows and files that somebody else had changed.
-	DriftRepaired int64
-}
+// errStale: the gateway that writes to a node has not said anything for too long.
+var errStale = errors.New("its writer has not been heard of")
 
-// EnvironmentStatus is a node's status for one environment.
-type EnvironmentStatus struct {
-	Environment
-	// Open says that the node held a lease after the last pass that succeeded: without one it admits nobody.
-	Open bool
-	// LeaseUntil is the latest time until which any worker of the node may trust its rows. Until a pass has read the node
-	// it is not known what an earlier process gave, and Read is false.
-	LeaseUntil time.Time
-	Read       bool
-	// Enforced is the newest revision of which every removal is in force, older workers included.
-	Enforced int64
-	// OldWorkersUntil is until when an older worker may still hold removed rows; zero: none does.
-	OldWorkersUntil time.Time
-
-	// marks are the newest raises of Enforced, oldest first: see retract.
-	marks []mark
-}
-
-// mark says when Enforced was raised to a revision.
-type mark struct {
-	revision int64
-	at       time.Time
-}
-
-// marksKept bounds the marks: they matter for as long as a reload takes.
+// marksKept bounds the marks: they matter for as long as a reload takes, and for what streams may run.
 const marksKept = 64
 
-// state is a loop's status, for others to read.
+// state is what is known of a loop's node, for others to read.
 type state struct {
+	now     func() time.Time
+	changed func()
+
 	mu      sync.Mutex
 	status  Status
 	target  Target
 	started int64 // passes begun
 	settled int64 // number of the newest pass that has ended
-	changed func()
+	// own says that this gateway has read the node since it writes to it: nobody else changes what is in status.
+	own     bool
+	writing bool
 }
 
-func newState(t Target, changed func()) *state {
-	s := &state{target: t, changed: changed, status: Status{Name: t.Name, Dialect: t.Dialect}}
+func newState(t Target, name string, now func() time.Time, changed func()) *state {
+	s := &state{target: t, now: now, changed: changed, status: Status{
+		Name: t.Name, Dialect: t.Dialect, Writer: name, CutsStreams: t.Streams != nil, ReachesOldWorkers: t.Elders != nil,
+	}}
 	for _, e := range t.Environments {
 		s.status.Environments = append(s.status.Environments, EnvironmentStatus{Environment: e})
 	}
@@ -81,98 +51,240 @@ func (s *state) begin() int64 {
 	return s.started
 }
 
-func (s *state) failed(attempt int64, err error, r Result) {
+// inherit takes over what another loop, of other settings, knew of the same node.
+func (s *state) inherit(older *state) {
+	status, started, settled := older.snapshot()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started, s.settled = started, max(settled, started) // no pass of the older one is under way
+	s.take(status)
+	s.own = false // what was given is bounded again by what is read
+}
+
+// adopt takes over what the node's writer says of it.
+func (s *state) adopt(status Status) {
+	s.mu.Lock()
+	if s.writing || !status.At.After(s.status.At) && s.status.Writer == status.Writer {
+		s.mu.Unlock()
+		return
+	}
+	s.take(status)
+	s.mu.Unlock()
+	s.changed()
+}
+
+// take copies a status, for the environments that this target has. mu is held.
+func (s *state) take(status Status) {
+	mine := s.status.Environments
+	dialect := s.status.Dialect
+	s.status = status.clone()
+	if dialect != "" {
+		s.status.Dialect = dialect
+	}
+	s.status.CutsStreams, s.status.ReachesOldWorkers = s.target.Streams != nil, s.target.Elders != nil
+	s.status.Environments = make([]EnvironmentStatus, len(mine))
+	for i := range mine {
+		s.status.Environments[i] = EnvironmentStatus{Environment: mine[i].Environment}
+		if e := status.in(mine[i].Name); e != nil {
+			s.status.Environments[i] = *e
+			s.status.Environments[i].Environment = mine[i].Environment
+		}
+	}
+}
+
+// elect notes whether this gateway is the node's writer.
+func (s *state) elect(writing bool, name string) {
+	s.mu.Lock()
+	s.writing = writing
+	if writing {
+		s.status.Writer = name
+	} else {
+		s.status.At, s.own = s.asOf(), false
+	}
+	s.mu.Unlock()
+	s.changed()
+}
+
+func (s *state) failed(attempt int64, err error, r Result, pending int, unsettledUntil time.Time) {
 	s.mu.Lock()
 	s.settled = attempt
 	s.status.Healthy, s.status.Err, s.status.LastPass = false, err, r.Read
+	s.status.PendingRemovals, s.status.UnsettledUntil = pending, unsettledUntil
+	s.drifted(r)
 	s.mu.Unlock()
 	s.changed()
 }
 
 // leasing notes the leases that were found, and those that are about to be written: a write that fails, or has not
-// answered yet, may have been done. A lease does not go back: an older worker may hold the longer one.
-func (s *state) leasing(found, given desired.Table) {
+// answered yet, may have been done. A lease does not go back: an older worker may hold the longer one, and a writer before
+// us may have given one that rests on a reading of before this one.
+func (s *state) leasing(read time.Time, found, given desired.Table) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.status.Environments {
 		e := &s.status.Environments[i]
+		if e.Lease > 0 && !s.own {
+			e.extend(read.Add(e.Lease))
+		}
 		e.Read = true
 		for _, leases := range []desired.Table{found, given} {
-			if until := desired.LeaseTime(leases[e.Name]); e.Lease > 0 && until.After(e.LeaseUntil) {
-				e.LeaseUntil = until
+			if e.Lease > 0 {
+				e.extend(desired.LeaseTime(leases[e.Name]))
 			}
 		}
 	}
+	s.own = true
 }
 
-func (s *state) passed(attempt int64, r Result, now time.Time) {
+func (e *EnvironmentStatus) extend(until time.Time) {
+	if until.After(e.LeaseUntil) {
+		e.LeaseUntil = until
+	}
+}
+
+func (s *state) passed(attempt int64, r Result, now time.Time, pending int, unsettledUntil time.Time) {
 	s.mu.Lock()
 	s.settled = attempt
 	st := &s.status
 	st.Healthy, st.Err, st.LastPass, st.LastSuccess = true, nil, r.Read, now
+	if r.Kind == Full {
+		st.LastFull = r.Read
+	}
 	st.Worker = r.Worker
 	st.Revision = max(st.Revision, r.Revision)
-	for _, d := range r.Drift {
-		st.DriftRepaired += int64(len(d.Foreign) + len(d.Changed) + len(d.Missing))
-		if d.File {
-			st.DriftRepaired++
-		}
-	}
+	st.Rows, st.PendingRemovals = r.Rows[desired.Grants], pending
+	st.ClockOff = r.Worker.Offset.Abs() > s.target.ClockBound
+	st.EldersErr, st.StreamsErr = text(r.EldersErr), text(r.StreamsErr)
+	st.UnsettledUntil = unsettledUntil
+	s.drifted(r)
 	for i := range st.Environments {
-		st.Environments[i].pass(r, s.target, now)
+		st.Environments[i].pass(r, s.target, now, !unsettledUntil.IsZero())
 	}
 	s.mu.Unlock()
 	s.changed()
 }
 
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// drifted counts drift. mu is held.
+func (s *state) drifted(r Result) {
+	var names []string
+	for _, d := range r.Drift {
+		s.status.DriftRepaired += int64(d.Rows)
+		if d.File {
+			s.status.DriftRepaired++
+		}
+		names = append(names, d.Names()...)
+	}
+	if len(names) > 0 {
+		s.status.LastDrift, s.status.LastDriftAt = named(names), r.Read
+	}
+}
+
 // pass takes over what a pass has reached in one environment. A removal is enforced when no older worker can still hold
-// the row: its lease, frozen with its maps at the reload, has run out, or it was stopped.
-func (e *EnvironmentStatus) pass(r Result, t Target, now time.Time) {
-	_, e.Open = r.Leases[e.Name]
+// the row: it was taken out of them, or the lease there, frozen with the maps at the reload, has run out, or they were
+// stopped. While a write of ours may still arrive nothing more is enforced.
+func (e *EnvironmentStatus) pass(r Result, t Target, now time.Time, unsettled bool) {
+	e.Open = r.Leases[e.Name] != ""
 	e.retract(now.Add(-r.Worker.Uptime - uptimeStep))
-	bound := e.Lease + t.ClockBound // a lease ends by the node's clock
+	if r.cut {
+		e.Cut = max(e.Cut, r.Revision)
+	}
+	e.OldWorkersUntil = time.Time{}
+	if left := e.oldWorkers(r, t) - r.Worker.Uptime; left > 0 {
+		if !r.purged {
+			e.OldWorkersUntil = now.Add(left)
+			return
+		}
+	} else if e.Lease > 0 && e.Open {
+		e.LeaseUntil = desired.LeaseTime(r.Leases[e.Name]) // nobody holds an older one any more
+	}
+	if r.Revision > e.Enforced && !unsettled {
+		e.Enforced = r.Revision
+		e.Marks = append(e.Marks, Mark{r.Revision, now})
+		e.Marks = e.Marks[max(0, len(e.Marks)-marksKept):]
+	}
+}
+
+// oldWorkers is for how long after the running worker's start an older one may admit.
+func (e *EnvironmentStatus) oldWorkers(r Result, t Target) time.Duration {
 	if given := r.Read.Add(e.Lease); !e.Open || e.Lease == 0 || e.LeaseUntil.After(given) {
 		// An older worker may hold a longer lease, of other settings, or judge it by a clock that is behind: it ends with the
 		// worker only.
-		bound = t.HardStopAfter
+		return t.HardStopAfter + margin
 	}
-	if left := bound + margin - r.Worker.Uptime; left > 0 {
-		e.OldWorkersUntil = now.Add(left)
-		return
-	}
-	e.OldWorkersUntil = time.Time{}
-	if e.Lease > 0 && e.Open {
-		e.LeaseUntil = desired.LeaseTime(r.Leases[e.Name]) // nobody holds an older one any more
-	}
-	if r.Revision > e.Enforced {
-		e.Enforced = r.Revision
-		e.marks = append(e.marks, mark{r.Revision, now})
-		if len(e.marks) > marksKept {
-			e.marks = e.marks[len(e.marks)-marksKept:]
-		}
-	}
+	return e.Lease + t.ClockBound + margin // a lease ends by the node's clock
 }
 
 // uptimeStep is the resolution of a worker's uptime.
 const uptimeStep = time.Second
 
 // retract takes back what was said to be enforced after the worker that answers now began: it may have read the files
-// before the removals were written, and taken over after they were verified on the worker before it.
+// before the removals were written, and taken over after they were verified on the worker before it. Purging older workers
+// does not help: it is the new one that holds the row.
 func (e *EnvironmentStatus) retract(began time.Time) {
-	for n := len(e.marks); n > 0 && e.marks[n-1].at.After(began); n = len(e.marks) {
-		e.marks = e.marks[:n-1]
+	for n := len(e.Marks); n > 0 && e.Marks[n-1].At.After(began); n = len(e.Marks) {
+		e.Marks = e.Marks[:n-1]
 		e.Enforced = 0
 		if n > 1 {
-			e.Enforced = e.marks[n-2].revision
+			e.Enforced = e.Marks[n-2].Revision
 		}
+		e.Cut = min(e.Cut, e.Enforced)
 	}
 }
 
-// snapshot copies the status.
+// asOf is of when the status is. mu is held.
+func (s *state) asOf() time.Time {
+	if s.own {
+		return s.now()
+	}
+	return s.status.At
+}
+
+// snapshot copies the status, as somebody who asks now is to see it.
 func (s *state) snapshot() (status Status, started, settled int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	status = s.status
-	status.Environments = append([]EnvironmentStatus(nil), s.status.Environments...)
+	status = s.status.clone()
+	status.At = s.asOf()
+	if !s.writing && status.Healthy && s.now().Sub(status.At) > s.patience() {
+		status.Healthy, status.Err = false, errStale
+	}
 	return status, s.started, s.settled
+}
+
+// patience is how old a writer's word may be: as old as the node's shortest lease, and some more.
+func (s *state) patience() time.Duration {
+	shortest := 10 * time.Second
+	for _, e := range s.target.Environments {
+		if e.Lease > 0 {
+			shortest = min(shortest, e.Lease)
+		}
+	}
+	return shortest + margin
+}
+
+// enforced are the newest revisions of which every removal is in force, by environment.
+func (s *state) enforced() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]int64{}
+	for _, e := range s.status.Environments {
+		all[e.Name] = e.Enforced
+	}
+	return all
+}
+
+// mine copies the status, with whether this gateway is the node's writer.
+func (s *state) mine() (status Status, writing bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status = s.status.clone()
+	status.At = s.asOf()
+	return status, s.writing
 }

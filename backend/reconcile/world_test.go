@@ -45,6 +45,15 @@ func (s *source) Snapshot(context.Context) (reconcile.Snapshot, error) {
 	return reconcile.Snapshot{Revision: s.revision, Active: slices.Clone(s.active)}, nil
 }
 
+func (s *source) Revision(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return 0, errStore
+	}
+	return s.revision, nil
+}
+
 func (s *source) configure(change func(s *source)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,11 +80,12 @@ func (s *source) end(id string) int64 {
 
 // witness remembers what the loops report.
 type witness struct {
-	mu     sync.Mutex
-	passes []reconcile.Result
-	errs   []error
-	failed []time.Time
-	drifts []reconcile.Drift
+	mu      sync.Mutex
+	passes  []reconcile.Result
+	errs    []error
+	failed  []time.Time
+	drifts  []reconcile.Drift
+	elected []bool
 }
 
 func (w *witness) Passed(_ string, r reconcile.Result) {
@@ -97,10 +107,27 @@ func (w *witness) Drifted(_ string, d reconcile.Drift) {
 	w.drifts = append(w.drifts, d)
 }
 
+func (w *witness) Elected(_ string, writer bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.elected = append(w.elected, writer)
+}
+
 func (w *witness) counts() (passes, failures int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.passes), len(w.errs)
+}
+
+// pauses are the times between the failures.
+func (w *witness) pauses() []time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []time.Duration
+	for i := 1; i < len(w.failed); i++ {
+		all = append(all, w.failed[i].Sub(w.failed[i-1]))
+	}
+	return all
 }
 
 func (w *witness) first() reconcile.Result {
@@ -133,12 +160,13 @@ type tester interface {
 
 // world is one node with two environments: prod with a lease of 30 s, and staging without one.
 type world struct {
-	t      tester
-	node   *haproxy
-	source *source
-	seen   *witness
-	target reconcile.Target
-	fleet  *reconcile.Fleet
+	t       tester
+	node    *haproxy
+	source  *source
+	seen    *witness
+	target  reconcile.Target
+	options reconcile.Options // beside what every fleet has
+	fleet   *reconcile.Fleet
 }
 
 // inWorld runs a test in a bubble whose clock stands at begin, over a node whose maps are empty.
@@ -171,9 +199,16 @@ func newWorld(t tester) *world {
 
 // start starts the loop and lets the first pass end.
 func (w *world) start() {
-	w.fleet = reconcile.New([]reconcile.Target{w.target}, w.source, w.seen, reconcile.Timing{}, time.Now)
+	w.fleet = w.newFleet(w.target)
 	w.fleet.Start()
 	synctest.Wait()
+}
+
+// newFleet is a fleet of the targets, not started.
+func (w *world) newFleet(targets ...reconcile.Target) *reconcile.Fleet {
+	o := w.options
+	o.Targets, o.Source, o.Observer, o.Now = targets, w.source, w.seen, time.Now
+	return reconcile.New(o)
 }
 
 func (w *world) stop() {
@@ -204,6 +239,38 @@ func (w *world) mustPass() reconcile.Result {
 		w.t.Fatalf("want a pass that succeeds, got %d and %d failures: %v", after-before, failed-failures, w.status().Err)
 	}
 	return w.seen.last()
+}
+
+// mustFull waits for the next full pass, which succeeds.
+func (w *world) mustFull() reconcile.Result {
+	w.t.Helper()
+	full := w.status().LastFull
+	_, failures := w.seen.counts()
+	for range 11 {
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if r := w.seen.last(); r.Kind == reconcile.Full && r.Read.After(full) {
+			return r
+		}
+	}
+	_, failed := w.seen.counts()
+	w.t.Fatalf("no full pass, %d failures: %v", failed-failures, w.status().Err)
+	return reconcile.Result{}
+}
+
+// mustFailFull waits for the next full pass, which fails.
+func (w *world) mustFailFull() error {
+	w.t.Helper()
+	_, failures := w.seen.counts()
+	for range 110 {
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if _, failed := w.seen.counts(); failed > failures {
+			return w.status().Err
+		}
+	}
+	w.t.Fatalf("no pass has failed")
+	return nil
 }
 
 // mustFail is a pass that fails.

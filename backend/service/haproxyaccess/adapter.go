@@ -17,11 +17,20 @@ import (
 
 // The core packages do not know each other; here each is handed the others behind the interface that it names itself.
 
+// log is what reconcile needs of the store.
+type log interface {
+	store.Reader
+	Head(ctx context.Context) (int64, error)
+}
+
 // source is the store as reconcile reads it.
-type source struct{ reader store.Reader }
+type source struct{ log log }
+
+// Revision implements reconcile.Source.
+func (s source) Revision(ctx context.Context) (int64, error) { return s.log.Head(ctx) }
 
 func (s source) Snapshot(ctx context.Context) (reconcile.Snapshot, error) {
-	have, err := s.reader.Snapshot(ctx)
+	have, err := s.log.Snapshot(ctx)
 	if err != nil {
 		return reconcile.Snapshot{}, err
 	}
@@ -30,6 +39,29 @@ func (s source) Snapshot(ctx context.Context) (reconcile.Snapshot, error) {
 		snapshot.Active[i] = r.Grant
 	}
 	return snapshot, nil
+}
+
+// endingsPage is how many events are read at once.
+const endingsPage = 1000
+
+// Ended implements reconcile.Endings: the ends are those of the log.
+func (s source) Ended(ctx context.Context, after int64) ([]reconcile.Ending, int64, error) {
+	var ended []reconcile.Ending
+	for {
+		entries, err := s.log.Events(ctx, after, endingsPage)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, e := range entries {
+			after = e.Revision
+			if g := e.Event.Grant; e.Event.From == grant.Active && g.State.Final() {
+				ended = append(ended, reconcile.Ending{GrantID: g.ID, Pool: g.Pool, Revision: e.Revision, At: e.Event.At})
+			}
+		}
+		if len(entries) < endingsPage {
+			return ended, after, nil
+		}
+	}
 }
 
 // tokens issues credentials for access.
@@ -59,7 +91,7 @@ func (e enforcer) Enforcement(r store.Record) access.Enforcement {
 	}
 	return access.Enforcement{
 		NodesTotal: a.Total, NodesEnforced: a.Enforced, OldWorkersUntil: a.OldWorkersUntil,
-		StreamsNotCut: r.Grant.State.Final(),
+		StreamsNotCut: r.Grant.State.Final() && !a.StreamsCut,
 	}
 }
 
@@ -70,7 +102,7 @@ func (e enforcer) Await(ctx context.Context, r store.Record) {
 func question(r store.Record) reconcile.Question {
 	return reconcile.Question{
 		Environment: r.Grant.Pool.Environment, Revision: r.Revision,
-		Opens: r.Grant.State == grant.Active, Expires: r.Grant.ExpiresAt,
+		Opens: r.Grant.State == grant.Active, Expires: r.Grant.ExpiresAt, Ended: r.Grant.EndedAt,
 	}
 }
 

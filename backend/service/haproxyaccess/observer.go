@@ -19,9 +19,6 @@ func newObserver(log *zap.Logger, scope tally.Scope) *observer {
 	return &observer{log: log, scope: scope}
 }
 
-// maxKeys bounds how many rows a log line names.
-const maxKeys = 20
-
 // Passed implements reconcile.Observer.
 func (o *observer) Passed(node string, r reconcile.Result) {
 	s := o.node(node)
@@ -39,6 +36,16 @@ func (o *observer) Passed(node string, r reconcile.Result) {
 	}
 }
 
+// Elected implements reconcile.Observer.
+func (o *observer) Elected(node string, writer bool) {
+	value := 0.0
+	if writer {
+		value = 1
+	}
+	o.node(node).Gauge("writer").Update(value)
+	o.log.Info("who writes to a node has changed", zap.String("node", node), zap.Bool("this_gateway", writer))
+}
+
 // Failed implements reconcile.Observer.
 func (o *observer) Failed(node string, err error) {
 	o.node(node).Counter("pass_failed").Inc(1)
@@ -47,11 +54,10 @@ func (o *observer) Failed(node string, err error) {
 
 // Drifted implements reconcile.Observer.
 func (o *observer) Drifted(node string, d reconcile.Drift) {
-	n := len(d.Foreign) + len(d.Changed) + len(d.Missing)
-	o.node(node).Counter("drift").Inc(int64(max(n, 1)))
+	o.node(node).Counter("drift").Inc(int64(max(d.Rows, 1)))
 	o.log.Error("somebody else changed a map of ours; it is repaired", zap.String("node", node),
-		zap.String("map", string(d.Map)), zap.Bool("file", d.File), zap.Strings("foreign", first(d.Foreign)),
-		zap.Strings("changed", first(d.Changed)), zap.Strings("missing", first(d.Missing)))
+		zap.String("map", string(d.Map)), zap.Bool("file", d.File), zap.Int("rows", d.Rows), zap.Strings("foreign", d.Foreign),
+		zap.Strings("changed", d.Changed), zap.Strings("missing", d.Missing))
 }
 
 // clockFailed is told of a pass of the grants' clock that failed.
@@ -62,13 +68,6 @@ func (o *observer) clockFailed(err error) {
 
 func (o *observer) node(name string) tally.Scope {
 	return o.scope.SubScope("node").Tagged(map[string]string{"node": name})
-}
-
-func first(keys []string) []string {
-	if len(keys) > maxKeys {
-		return append(append([]string{}, keys[:maxKeys]...), "...")
-	}
-	return keys
 }
 
 // judgeFailed is told of a pass over the open grants that did not judge all of them.

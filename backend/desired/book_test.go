@@ -1,0 +1,89 @@
+package desired
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+)
+
+// A sheet is shared while it is right, and not a moment longer: neither past the first expiry, nor for other pools, nor
+// for a clock that went back.
+func TestASheetIsSharedOnlyWhileItIsRight(t *testing.T) {
+	web := grant.Pool{Environment: "prod", Name: "web"}
+	book := NewBook([]grant.Grant{
+		active("g1", "alice@example.com", web, noon.Add(10*time.Second)),
+		active("g2", "bob@example.com", web, noon.Add(time.Minute)),
+	})
+	pools := Table{"prod/web": "be_web"}
+	at := func(after time.Duration, pools Table) *Sheet { return book.sheet(pools, noon.Add(after)) }
+	first := at(0, pools)
+	if at(9999*time.Millisecond, Table{"prod/web": "another backend"}) != first {
+		t.Error("not shared before the first expiry")
+	}
+	if want := noon.Add(10 * time.Second); !first.Next.Equal(want) {
+		t.Errorf("the first expiry is %s, want %s", first.Next, want)
+	}
+	for name, c := range map[string]struct {
+		after time.Duration
+		pools Table
+		text  string
+	}{
+		"at the first expiry":    {10 * time.Second, pools, "bob@example.com|prod/web 1904299260:g2\n"},
+		"when all has expired":   {time.Minute, pools, ""},
+		"for other pools":        {0, Table{"prod/db": "be_db"}, ""},
+		"when the clock is back": {-time.Second, pools, "alice@example.com|prod/web 1904299210:g1\nbob@example.com|prod/web 1904299260:g2\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(c.text, string(at(c.after, c.pools).Text)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSinceLeadsFromOneSheetToAnother(t *testing.T) {
+	older := NewSheet(Table{"a": "1", "b": "1", "c": "1"})
+	newer := NewSheet(Table{"b": "2", "c": "1", "d": "1"})
+	want := Changes{Remove: []string{"a"}, Set: []Row{{"b", "2"}}, Add: []Row{{"d", "1"}}}
+	for range 2 {
+		if diff := cmp.Diff(want, newer.Since(older)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	back := Changes{Remove: []string{"d"}, Set: []Row{{"b", "1"}}, Add: []Row{{"a", "1"}}}
+	if diff := cmp.Diff(back, older.Since(newer)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !newer.Since(newer).Empty() {
+		t.Error("a sheet differs from itself")
+	}
+}
+
+// A sheet keeps the one before it alive at most, however long the gateway runs.
+func TestSheetsDoNotKeepAllBeforeThem(t *testing.T) {
+	last := NewSheet(Table{})
+	for i := range 5 {
+		next := NewSheet(Table{fmt.Sprint(i): "1"})
+		next.Since(last)
+		if last.older != nil {
+			t.Fatal("the sheet before keeps another")
+		}
+		last = next
+	}
+}
+
+// BenchmarkSheetOf10000 is what one change costs for all nodes that serve the same pools.
+func BenchmarkSheetOf10000(b *testing.B) {
+	grants := make([]grant.Grant, 10000)
+	for i := range grants {
+		subject := grant.Subject(fmt.Sprintf("person%d@example.com", i))
+		grants[i] = active(fmt.Sprintf("0190a1b2-0000-7000-8000-%012d", i), subject, grant.Pool{Environment: "prod", Name: "web"}, noon)
+	}
+	for b.Loop() {
+		NewBook(grants).sheet(Table{"prod/web": "be"}, noon.Add(-time.Hour))
+	}
+}

@@ -1,0 +1,58 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// elected returns when this gateway is the node's writer and may write; false if the loop is to end. Without other
+// gateways it is at once.
+func (l *loop) elected(ctx context.Context) bool {
+	if l.fleet.options.Writers == nil {
+		l.state.elect(true, l.fleet.options.Name)
+		return ctx.Err() == nil
+	}
+	for l.tenure == nil {
+		if !l.claim(ctx) && !l.sleep(ctx, l.timing.Claim/2+rand.N(l.timing.Claim/2+1), false) {
+			return false
+		}
+	}
+	// Calls of the writer before may still be under way for as long as this.
+	for {
+		left := l.timing.Takeover - l.now().Sub(l.claimed)
+		if left <= 0 {
+			break
+		}
+		if !l.sleep(ctx, left, false) {
+			return false
+		}
+	}
+	l.state.elect(true, l.fleet.options.Name)
+	l.fleet.options.Observer.Elected(l.target.Name, true)
+	return ctx.Err() == nil
+}
+
+// claim tries to become the writer. That another gateway is, is no failure.
+func (l *loop) claim(ctx context.Context) bool {
+	claiming, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	tenure, err := l.fleet.options.Writers.Claim(claiming, l.target.Name)
+	if err != nil {
+		if !errors.Is(err, ErrNotWriter) && ctx.Err() == nil {
+			l.fleet.options.Observer.Failed(l.target.Name, err)
+		}
+		return false
+	}
+	l.tenure, l.claimed = tenure, l.now()
+	return true
+}
+
+// depose ends this gateway's time as the writer: it knows nothing of the node from now on but what the next one says.
+func (l *loop) depose() {
+	l.release()
+	l.before, l.lastFull, l.next = memory{full: true, purge: true, cut: true}, time.Time{}, time.Time{}
+	l.state.elect(false, "")
+	l.fleet.options.Observer.Elected(l.target.Name, false)
+}

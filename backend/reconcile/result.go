@@ -1,0 +1,108 @@
+package reconcile
+
+import (
+	"time"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
+)
+
+// Kind says how much a pass has looked at.
+type Kind string
+
+const (
+	// Full looked at memory and files of every map. Only such a pass gives a lease.
+	Full Kind = "full"
+	// Change carried a few rows over to a node that the pass before it had left right, and looked at those.
+	Change Kind = "change"
+)
+
+// Result is what a pass that succeeded has reached.
+type Result struct {
+	Kind Kind
+	// Revision of the store that the node's memory and files hold.
+	Revision int64
+	Worker   Worker
+	// Read is when the pass began to read the store, by our clock.
+	Read time.Time
+	// Leases are the values that the node holds now, and LeaseAge how long ago the read was that the oldest rests on.
+	Leases   desired.Table
+	LeaseAge time.Duration
+	// Rows is how many rows each map holds.
+	Rows map[desired.Map]int
+	// Writes is the number of calls that changed something, those for the lease apart.
+	Writes int
+	Took   time.Duration
+	Drift  []Drift
+	// Removals are ends of grants that this pass was the first to find in force in memory and file.
+	Removals []Removal
+	// OldWorkers is how many older workers were purged; EldersErr says why they could not be.
+	OldWorkers int
+	EldersErr  error
+	// StreamsCut is how many running streams were ended; StreamsErr says why not all were.
+	StreamsCut int
+	StreamsErr error
+
+	purged bool // no older worker holds a row that is gone
+	cut    bool // no stream runs for a row that is gone
+}
+
+// Removal is the end of a grant that a node has carried out.
+type Removal struct {
+	GrantID string
+	// EndedAt is when the end was committed, or, where the store does not tell, when the node's row was first seen too many.
+	EndedAt    time.Time
+	VerifiedAt time.Time
+}
+
+// Lag is how long it took.
+func (r Removal) Lag() time.Duration { return max(0, r.VerifiedAt.Sub(r.EndedAt)) }
+
+// maxNames bounds how many rows of a kind a drift names.
+const maxNames = 20
+
+// Drift is what a pass found that nobody of us had done since the last one. Of each kind at most 20 rows are named; Rows
+// counts all.
+type Drift struct {
+	Map     desired.Map
+	Foreign []string // keys that somebody added
+	Changed []string // keys whose value somebody changed
+	Missing []string // keys that somebody removed
+	Rows    int
+	File    bool // the file was another than we had written
+}
+
+// newDrift compares what is there with what the last pass left; false if that is the same.
+func newDrift(m desired.Map, before *desired.Sheet, v view) (Drift, bool) {
+	c := desired.Diff(before.Table, v.rows)
+	d := Drift{Map: m, File: string(v.file) != string(before.Text), Rows: c.Len() + len(c.Stuck)}
+	d.Foreign = named(append(append(d.Foreign, c.Remove...), c.Stuck...))
+	d.Changed, d.Missing = named(keys(c.Set)), named(keys(c.Add))
+	return d, d.Rows > 0 || d.File
+}
+
+// Names are the rows and the file, as text, at most 20.
+func (d Drift) Names() []string {
+	var names []string
+	for _, kind := range []struct {
+		word string
+		keys []string
+	}{{"foreign", d.Foreign}, {"changed", d.Changed}, {"missing", d.Missing}} {
+		for _, key := range kind.keys {
+			names = append(names, string(d.Map)+": "+kind.word+" "+key)
+		}
+	}
+	if d.File {
+		names = append(names, string(d.Map)+": file")
+	}
+	return named(names)
+}
+
+func keys(rows []desired.Row) []string {
+	var all []string
+	for _, r := range rows {
+		all = append(all, r.Key)
+	}
+	return all
+}
+
+func named(all []string) []string { return all[:min(len(all), maxNames)] }
