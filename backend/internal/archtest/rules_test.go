@@ -10,7 +10,7 @@ const (
 
 // core are the packages of the domain, which know nothing of Clutch.
 var core = []string{
-	"backend/access", "backend/audit", "backend/credential", "backend/desired", "backend/grant", "backend/policy",
+	"backend/access", "backend/accesslog", "backend/audit", "backend/credential", "backend/desired", "backend/grant", "backend/policy",
 	"backend/reconcile", "backend/store", "backend/store/postgres", "backend/store/sqlite",
 }
 
@@ -26,10 +26,13 @@ var mayImport = map[string][]string{
 	"backend/reconcile":  {"backend/desired", "backend/grant"},
 	"backend/credential": {"backend/grant", "backend/store"},
 	"backend/audit":      {"backend/store", "backend/grant"},
+	"backend/accesslog":  {"backend/grant"},
 
 	"backend/service/...":                             append([]string{"backend/service/...", "backend/grantproto", generated}, core...),
 	"backend/service/authn/authntest":                 {},
 	"backend/service/haproxy/haproxycfg":              {"backend/desired", generated},
+	"backend/service/haproxy/runtimeapi":              {"backend/desired", "backend/service/haproxy/haproxycfg"},
+	"backend/service/haproxy/discovery":               {},
 	"backend/service/haproxy/dataplane":               {},
 	"backend/service/haproxy/dataplane/dataplanetest": {"backend/service/haproxy/dataplane"},
 	"backend/grantproto":                              {"backend/grant", "backend/store", generated},
@@ -74,6 +77,8 @@ var restrictions = []restriction{
 	{path: clutch + "/backend/api", packages: append([]string{"tools/..."}, gatewayCode...)},
 	{path: module + "/backend/api", packages: append([]string{"tools/..."}, gatewayCode...)},
 	{path: "database/sql", packages: []string{"backend/store/...", "tools/internal/gatewaystore", "tools/migrate"}, tests: true},
+	{path: "github.com/miekg/dns", packages: []string{"backend/service/haproxy/discovery"}, tests: true, testsOnly: []string{"backend/service/haproxy"}},
+	{path: "github.com/Shopify/toxiproxy", packages: []string{"internal/faultproxy"}, tests: true},
 	{
 		path: "github.com/haproxytech/client-native", tests: true, testsOnly: []string{"test/..."},
 		packages: []string{"backend/service/haproxy/dataplane/...", "tools/dataplane/..."},
