@@ -4604,6 +4604,499 @@ func (x *RemovePoolServerResponse) GetServers() []*PoolServer {
 	return nil
 }
 
+type DrainPoolServerRequest struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Environment string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
+	Pool        string                 `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
+	Name        string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// Take it back: the server is ready for new requests again.
+	Ready          bool   `protobuf:"varint,4,opt,name=ready,proto3" json:"ready,omitempty"`
+	IdempotencyKey string `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DrainPoolServerRequest) Reset() {
+	*x = DrainPoolServerRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainPoolServerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainPoolServerRequest) ProtoMessage() {}
+
+func (x *DrainPoolServerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainPoolServerRequest.ProtoReflect.Descriptor instead.
+func (*DrainPoolServerRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *DrainPoolServerRequest) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *DrainPoolServerRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *DrainPoolServerRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DrainPoolServerRequest) GetReady() bool {
+	if x != nil {
+		return x.Ready
+	}
+	return false
+}
+
+func (x *DrainPoolServerRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type DrainPoolServerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Servers       []*PoolServer          `protobuf:"bytes,1,rep,name=servers,proto3" json:"servers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainPoolServerResponse) Reset() {
+	*x = DrainPoolServerResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainPoolServerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainPoolServerResponse) ProtoMessage() {}
+
+func (x *DrainPoolServerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainPoolServerResponse.ProtoReflect.Descriptor instead.
+func (*DrainPoolServerResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *DrainPoolServerResponse) GetServers() []*PoolServer {
+	if x != nil {
+		return x.Servers
+	}
+	return nil
+}
+
+// Environment is an ephemeral environment.
+type Environment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The pattern that it is of.
+	Template string `protobuf:"bytes,2,opt,name=template,proto3" json:"template,omitempty"`
+	// Who registered it; empty where it was found by its backends.
+	Actor        string                 `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
+	RegisterTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=register_time,json=registerTime,proto3" json:"register_time,omitempty"`
+	// The names of its pools. None as long as its nodes have no backend for it.
+	Pools []string `protobuf:"bytes,5,rep,name=pools,proto3" json:"pools,omitempty"`
+	// What of it was left out, and why.
+	Problems      []string `protobuf:"bytes,6,rep,name=problems,proto3" json:"problems,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Environment) Reset() {
+	*x = Environment{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Environment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Environment) ProtoMessage() {}
+
+func (x *Environment) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Environment.ProtoReflect.Descriptor instead.
+func (*Environment) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *Environment) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Environment) GetTemplate() string {
+	if x != nil {
+		return x.Template
+	}
+	return ""
+}
+
+func (x *Environment) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *Environment) GetRegisterTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RegisterTime
+	}
+	return nil
+}
+
+func (x *Environment) GetPools() []string {
+	if x != nil {
+		return x.Pools
+	}
+	return nil
+}
+
+func (x *Environment) GetProblems() []string {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+type RegisterEnvironmentRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Environment    string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
+	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RegisterEnvironmentRequest) Reset() {
+	*x = RegisterEnvironmentRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterEnvironmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterEnvironmentRequest) ProtoMessage() {}
+
+func (x *RegisterEnvironmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterEnvironmentRequest.ProtoReflect.Descriptor instead.
+func (*RegisterEnvironmentRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *RegisterEnvironmentRequest) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *RegisterEnvironmentRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type RegisterEnvironmentResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Environment   *Environment           `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterEnvironmentResponse) Reset() {
+	*x = RegisterEnvironmentResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterEnvironmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterEnvironmentResponse) ProtoMessage() {}
+
+func (x *RegisterEnvironmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterEnvironmentResponse.ProtoReflect.Descriptor instead.
+func (*RegisterEnvironmentResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *RegisterEnvironmentResponse) GetEnvironment() *Environment {
+	if x != nil {
+		return x.Environment
+	}
+	return nil
+}
+
+type RemoveEnvironmentRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Environment    string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
+	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RemoveEnvironmentRequest) Reset() {
+	*x = RemoveEnvironmentRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveEnvironmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveEnvironmentRequest) ProtoMessage() {}
+
+func (x *RemoveEnvironmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveEnvironmentRequest.ProtoReflect.Descriptor instead.
+func (*RemoveEnvironmentRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *RemoveEnvironmentRequest) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *RemoveEnvironmentRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type RemoveEnvironmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The grants that were open.
+	Covered *OpenGrants `protobuf:"bytes,1,opt,name=covered,proto3" json:"covered,omitempty"`
+	// How many of them could not be ended yet; they are tried again until they are.
+	Failed        uint32 `protobuf:"varint,2,opt,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveEnvironmentResponse) Reset() {
+	*x = RemoveEnvironmentResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveEnvironmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveEnvironmentResponse) ProtoMessage() {}
+
+func (x *RemoveEnvironmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveEnvironmentResponse.ProtoReflect.Descriptor instead.
+func (*RemoveEnvironmentResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *RemoveEnvironmentResponse) GetCovered() *OpenGrants {
+	if x != nil {
+		return x.Covered
+	}
+	return nil
+}
+
+func (x *RemoveEnvironmentResponse) GetFailed() uint32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+type ListEnvironmentsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEnvironmentsRequest) Reset() {
+	*x = ListEnvironmentsRequest{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEnvironmentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEnvironmentsRequest) ProtoMessage() {}
+
+func (x *ListEnvironmentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEnvironmentsRequest.ProtoReflect.Descriptor instead.
+func (*ListEnvironmentsRequest) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{66}
+}
+
+type ListEnvironmentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By name.
+	Environments  []*Environment `protobuf:"bytes,1,rep,name=environments,proto3" json:"environments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEnvironmentsResponse) Reset() {
+	*x = ListEnvironmentsResponse{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEnvironmentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEnvironmentsResponse) ProtoMessage() {}
+
+func (x *ListEnvironmentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEnvironmentsResponse.ProtoReflect.Descriptor instead.
+func (*ListEnvironmentsResponse) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *ListEnvironmentsResponse) GetEnvironments() []*Environment {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
 // GrantEvent is a transition of a grant as Clutch's audit log keeps it, beside the call that caused it: what the clock did
 // has no call.
 type GrantEvent struct {
@@ -4657,7 +5150,7 @@ type GrantEvent struct {
 
 func (x *GrantEvent) Reset() {
 	*x = GrantEvent{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[59]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4669,7 +5162,7 @@ func (x *GrantEvent) String() string {
 func (*GrantEvent) ProtoMessage() {}
 
 func (x *GrantEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[59]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4682,7 +5175,7 @@ func (x *GrantEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantEvent.ProtoReflect.Descriptor instead.
 func (*GrantEvent) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{59}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *GrantEvent) GetRevision() uint64 {
@@ -4906,7 +5399,7 @@ type ApprovalStep_Quorum struct {
 
 func (x *ApprovalStep_Quorum) Reset() {
 	*x = ApprovalStep_Quorum{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[61]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4918,7 +5411,7 @@ func (x *ApprovalStep_Quorum) String() string {
 func (*ApprovalStep_Quorum) ProtoMessage() {}
 
 func (x *ApprovalStep_Quorum) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[61]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4964,7 +5457,7 @@ type PreviewAccessResponse_Finding struct {
 
 func (x *PreviewAccessResponse_Finding) Reset() {
 	*x = PreviewAccessResponse_Finding{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[64]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4976,7 +5469,7 @@ func (x *PreviewAccessResponse_Finding) String() string {
 func (*PreviewAccessResponse_Finding) ProtoMessage() {}
 
 func (x *PreviewAccessResponse_Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[64]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5032,7 +5525,7 @@ type NodeStatus_Lease struct {
 
 func (x *NodeStatus_Lease) Reset() {
 	*x = NodeStatus_Lease{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[67]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5044,7 +5537,7 @@ func (x *NodeStatus_Lease) String() string {
 func (*NodeStatus_Lease) ProtoMessage() {}
 
 func (x *NodeStatus_Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[67]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5543,7 +6036,40 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x04 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1c\xb2\xe1\x1c\x18\n" +
 	"\x16\x12\x14{environment}/{pool}\"R\n" +
 	"\x18RemovePoolServerResponse\x126\n" +
-	"\aservers\x18\x01 \x03(\v2\x1c.haproxyaccess.v1.PoolServerR\aservers\"\x93\t\n" +
+	"\aservers\x18\x01 \x03(\v2\x1c.haproxyaccess.v1.PoolServerR\aservers\"\x92\x02\n" +
+	"\x16DrainPoolServerRequest\x12+\n" +
+	"\venvironment\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18\x1fR\venvironment\x12\x1d\n" +
+	"\x04pool\x18\x02 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18?R\x04pool\x120\n" +
+	"\x04name\x18\x03 \x01(\tB\x1c\xfaB\x19r\x17\x10\x01\x18?2\x11^[A-Za-z0-9._-]+$R\x04name\x12\x14\n" +
+	"\x05ready\x18\x04 \x01(\bR\x05ready\x12F\n" +
+	"\x0fidempotency_key\x18\x05 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1c\xb2\xe1\x1c\x18\n" +
+	"\x16\x12\x14{environment}/{pool}\"Q\n" +
+	"\x17DrainPoolServerResponse\x126\n" +
+	"\aservers\x18\x01 \x03(\v2\x1c.haproxyaccess.v1.PoolServerR\aservers\"\xc6\x01\n" +
+	"\vEnvironment\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\btemplate\x18\x02 \x01(\tR\btemplate\x12\x14\n" +
+	"\x05actor\x18\x03 \x01(\tR\x05actor\x12?\n" +
+	"\rregister_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fregisterTime\x12\x14\n" +
+	"\x05pools\x18\x05 \x03(\tR\x05pools\x12\x1a\n" +
+	"\bproblems\x18\x06 \x03(\tR\bproblems\"\xd4\x01\n" +
+	"\x1aRegisterEnvironmentRequest\x12<\n" +
+	"\venvironment\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^[a-z0-9._-]{1,31}$R\venvironment\x12F\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:0\xb2\xe1\x1c,\n" +
+	"*\x12(haproxyaccess/environments/{environment}\"^\n" +
+	"\x1bRegisterEnvironmentResponse\x12?\n" +
+	"\venvironment\x18\x01 \x01(\v2\x1d.haproxyaccess.v1.EnvironmentR\venvironment\"\xd2\x01\n" +
+	"\x18RemoveEnvironmentRequest\x12<\n" +
+	"\venvironment\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^[a-z0-9._-]{1,31}$R\venvironment\x12F\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:0\xb2\xe1\x1c,\n" +
+	"*\x12(haproxyaccess/environments/{environment}\"k\n" +
+	"\x19RemoveEnvironmentResponse\x126\n" +
+	"\acovered\x18\x01 \x01(\v2\x1c.haproxyaccess.v1.OpenGrantsR\acovered\x12\x16\n" +
+	"\x06failed\x18\x02 \x01(\rR\x06failed\"=\n" +
+	"\x17ListEnvironmentsRequest:\"\xb2\xe1\x1c\x1e\n" +
+	"\x1c\x12\x1ahaproxyaccess/environments\"]\n" +
+	"\x18ListEnvironmentsResponse\x12A\n" +
+	"\fenvironments\x18\x01 \x03(\v2\x1d.haproxyaccess.v1.EnvironmentR\fenvironments\"\x93\t\n" +
 	"\n" +
 	"GrantEvent\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
@@ -5585,7 +6111,7 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x1c\xb2\xe1\x1c\x18\n" +
-	"\x16\x12\x14{environment}/{pool}2\xfd\x19\n" +
+	"\x16\x12\x14{environment}/{pool}2\x8d\x1f\n" +
 	"\tAccessAPI\x12\x82\x01\n" +
 	"\tListPools\x12\".haproxyaccess.v1.ListPoolsRequest\x1a#.haproxyaccess.v1.ListPoolsResponse\",\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/haproxyaccess/listPools\x12\x92\x01\n" +
 	"\rPreviewAccess\x12&.haproxyaccess.v1.PreviewAccessRequest\x1a'.haproxyaccess.v1.PreviewAccessResponse\"0\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/haproxyaccess/previewAccess\x12\x92\x01\n" +
@@ -5614,7 +6140,11 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\rGetNodeStatus\x12&.haproxyaccess.v1.GetNodeStatusRequest\x1a'.haproxyaccess.v1.GetNodeStatusResponse\"0\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/haproxyaccess/getNodeStatus\x12\x9a\x01\n" +
 	"\x0fListPoolServers\x12(.haproxyaccess.v1.ListPoolServersRequest\x1a).haproxyaccess.v1.ListPoolServersResponse\"2\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/haproxyaccess/listPoolServers\x12\x92\x01\n" +
 	"\rAddPoolServer\x12&.haproxyaccess.v1.AddPoolServerRequest\x1a'.haproxyaccess.v1.AddPoolServerResponse\"0\xaa\xe1\x1c\x02\b\x01\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/haproxyaccess/addPoolServer\x12\x9e\x01\n" +
-	"\x10RemovePoolServer\x12).haproxyaccess.v1.RemovePoolServerRequest\x1a*.haproxyaccess.v1.RemovePoolServerResponse\"3\xaa\xe1\x1c\x02\b\x04\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/haproxyaccess/removePoolServerB^Z\\github.com/haproxy-access/clutch-haproxy-access/backend/api/haproxyaccess/v1;haproxyaccessv1b\x06proto3"
+	"\x10RemovePoolServer\x12).haproxyaccess.v1.RemovePoolServerRequest\x1a*.haproxyaccess.v1.RemovePoolServerResponse\"3\xaa\xe1\x1c\x02\b\x04\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/haproxyaccess/removePoolServer\x12\x9a\x01\n" +
+	"\x0fDrainPoolServer\x12(.haproxyaccess.v1.DrainPoolServerRequest\x1a).haproxyaccess.v1.DrainPoolServerResponse\"2\xaa\xe1\x1c\x02\b\x03\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/haproxyaccess/drainPoolServer\x12\xaa\x01\n" +
+	"\x13RegisterEnvironment\x12,.haproxyaccess.v1.RegisterEnvironmentRequest\x1a-.haproxyaccess.v1.RegisterEnvironmentResponse\"6\xaa\xe1\x1c\x02\b\x01\x82\xd3\xe4\x93\x02*:\x01*\"%/v1/haproxyaccess/registerEnvironment\x12\xa2\x01\n" +
+	"\x11RemoveEnvironment\x12*.haproxyaccess.v1.RemoveEnvironmentRequest\x1a+.haproxyaccess.v1.RemoveEnvironmentResponse\"4\xaa\xe1\x1c\x02\b\x04\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/haproxyaccess/removeEnvironment\x12\x9e\x01\n" +
+	"\x10ListEnvironments\x12).haproxyaccess.v1.ListEnvironmentsRequest\x1a*.haproxyaccess.v1.ListEnvironmentsResponse\"3\xaa\xe1\x1c\x02\b\x02\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/haproxyaccess/listEnvironmentsB^Z\\github.com/haproxy-access/clutch-haproxy-access/backend/api/haproxyaccess/v1;haproxyaccessv1b\x06proto3"
 
 var (
 	file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescOnce sync.Once
@@ -5629,7 +6159,7 @@ func file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP() []byte {
 }
 
 var file_api_haproxyaccess_v1_haproxyaccess_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
+var file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes = make([]protoimpl.MessageInfo, 78)
 var file_api_haproxyaccess_v1_haproxyaccess_proto_goTypes = []any{
 	(Grant_State)(0),                      // 0: haproxyaccess.v1.Grant.State
 	(*Grant)(nil),                         // 1: haproxyaccess.v1.Grant
@@ -5691,77 +6221,86 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_goTypes = []any{
 	(*AddPoolServerResponse)(nil),         // 57: haproxyaccess.v1.AddPoolServerResponse
 	(*RemovePoolServerRequest)(nil),       // 58: haproxyaccess.v1.RemovePoolServerRequest
 	(*RemovePoolServerResponse)(nil),      // 59: haproxyaccess.v1.RemovePoolServerResponse
-	(*GrantEvent)(nil),                    // 60: haproxyaccess.v1.GrantEvent
-	nil,                                   // 61: haproxyaccess.v1.Grant.InputsEntry
-	(*ApprovalStep_Quorum)(nil),           // 62: haproxyaccess.v1.ApprovalStep.Quorum
-	nil,                                   // 63: haproxyaccess.v1.Extension.InputsEntry
-	nil,                                   // 64: haproxyaccess.v1.PreviewAccessRequest.InputsEntry
-	(*PreviewAccessResponse_Finding)(nil), // 65: haproxyaccess.v1.PreviewAccessResponse.Finding
-	nil,                                   // 66: haproxyaccess.v1.RequestAccessRequest.InputsEntry
-	nil,                                   // 67: haproxyaccess.v1.ExtendAccessRequest.InputsEntry
-	(*NodeStatus_Lease)(nil),              // 68: haproxyaccess.v1.NodeStatus.Lease
-	nil,                                   // 69: haproxyaccess.v1.GrantEvent.InputsEntry
-	(*durationpb.Duration)(nil),           // 70: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),         // 71: google.protobuf.Timestamp
+	(*DrainPoolServerRequest)(nil),        // 60: haproxyaccess.v1.DrainPoolServerRequest
+	(*DrainPoolServerResponse)(nil),       // 61: haproxyaccess.v1.DrainPoolServerResponse
+	(*Environment)(nil),                   // 62: haproxyaccess.v1.Environment
+	(*RegisterEnvironmentRequest)(nil),    // 63: haproxyaccess.v1.RegisterEnvironmentRequest
+	(*RegisterEnvironmentResponse)(nil),   // 64: haproxyaccess.v1.RegisterEnvironmentResponse
+	(*RemoveEnvironmentRequest)(nil),      // 65: haproxyaccess.v1.RemoveEnvironmentRequest
+	(*RemoveEnvironmentResponse)(nil),     // 66: haproxyaccess.v1.RemoveEnvironmentResponse
+	(*ListEnvironmentsRequest)(nil),       // 67: haproxyaccess.v1.ListEnvironmentsRequest
+	(*ListEnvironmentsResponse)(nil),      // 68: haproxyaccess.v1.ListEnvironmentsResponse
+	(*GrantEvent)(nil),                    // 69: haproxyaccess.v1.GrantEvent
+	nil,                                   // 70: haproxyaccess.v1.Grant.InputsEntry
+	(*ApprovalStep_Quorum)(nil),           // 71: haproxyaccess.v1.ApprovalStep.Quorum
+	nil,                                   // 72: haproxyaccess.v1.Extension.InputsEntry
+	nil,                                   // 73: haproxyaccess.v1.PreviewAccessRequest.InputsEntry
+	(*PreviewAccessResponse_Finding)(nil), // 74: haproxyaccess.v1.PreviewAccessResponse.Finding
+	nil,                                   // 75: haproxyaccess.v1.RequestAccessRequest.InputsEntry
+	nil,                                   // 76: haproxyaccess.v1.ExtendAccessRequest.InputsEntry
+	(*NodeStatus_Lease)(nil),              // 77: haproxyaccess.v1.NodeStatus.Lease
+	nil,                                   // 78: haproxyaccess.v1.GrantEvent.InputsEntry
+	(*durationpb.Duration)(nil),           // 79: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),         // 80: google.protobuf.Timestamp
 }
 var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	0,   // 0: haproxyaccess.v1.Grant.state:type_name -> haproxyaccess.v1.Grant.State
-	70,  // 1: haproxyaccess.v1.Grant.duration:type_name -> google.protobuf.Duration
-	71,  // 2: haproxyaccess.v1.Grant.request_time:type_name -> google.protobuf.Timestamp
-	71,  // 3: haproxyaccess.v1.Grant.active_time:type_name -> google.protobuf.Timestamp
-	71,  // 4: haproxyaccess.v1.Grant.expire_time:type_name -> google.protobuf.Timestamp
-	71,  // 5: haproxyaccess.v1.Grant.end_time:type_name -> google.protobuf.Timestamp
-	71,  // 6: haproxyaccess.v1.Grant.lapse_time:type_name -> google.protobuf.Timestamp
+	79,  // 1: haproxyaccess.v1.Grant.duration:type_name -> google.protobuf.Duration
+	80,  // 2: haproxyaccess.v1.Grant.request_time:type_name -> google.protobuf.Timestamp
+	80,  // 3: haproxyaccess.v1.Grant.active_time:type_name -> google.protobuf.Timestamp
+	80,  // 4: haproxyaccess.v1.Grant.expire_time:type_name -> google.protobuf.Timestamp
+	80,  // 5: haproxyaccess.v1.Grant.end_time:type_name -> google.protobuf.Timestamp
+	80,  // 6: haproxyaccess.v1.Grant.lapse_time:type_name -> google.protobuf.Timestamp
 	7,   // 7: haproxyaccess.v1.Grant.enforcement:type_name -> haproxyaccess.v1.Enforcement
 	2,   // 8: haproxyaccess.v1.Grant.approvals:type_name -> haproxyaccess.v1.Approval
-	71,  // 9: haproxyaccess.v1.Grant.start_time:type_name -> google.protobuf.Timestamp
-	61,  // 10: haproxyaccess.v1.Grant.inputs:type_name -> haproxyaccess.v1.Grant.InputsEntry
+	80,  // 9: haproxyaccess.v1.Grant.start_time:type_name -> google.protobuf.Timestamp
+	70,  // 10: haproxyaccess.v1.Grant.inputs:type_name -> haproxyaccess.v1.Grant.InputsEntry
 	3,   // 11: haproxyaccess.v1.Grant.steps:type_name -> haproxyaccess.v1.ApprovalStep
 	4,   // 12: haproxyaccess.v1.Grant.review:type_name -> haproxyaccess.v1.Review
 	5,   // 13: haproxyaccess.v1.Grant.extension:type_name -> haproxyaccess.v1.Extension
-	71,  // 14: haproxyaccess.v1.Grant.groups_time:type_name -> google.protobuf.Timestamp
-	71,  // 15: haproxyaccess.v1.Approval.time:type_name -> google.protobuf.Timestamp
-	62,  // 16: haproxyaccess.v1.ApprovalStep.any_of:type_name -> haproxyaccess.v1.ApprovalStep.Quorum
-	71,  // 17: haproxyaccess.v1.Review.due_time:type_name -> google.protobuf.Timestamp
-	71,  // 18: haproxyaccess.v1.Review.time:type_name -> google.protobuf.Timestamp
-	70,  // 19: haproxyaccess.v1.Extension.duration:type_name -> google.protobuf.Duration
-	63,  // 20: haproxyaccess.v1.Extension.inputs:type_name -> haproxyaccess.v1.Extension.InputsEntry
+	80,  // 14: haproxyaccess.v1.Grant.groups_time:type_name -> google.protobuf.Timestamp
+	80,  // 15: haproxyaccess.v1.Approval.time:type_name -> google.protobuf.Timestamp
+	71,  // 16: haproxyaccess.v1.ApprovalStep.any_of:type_name -> haproxyaccess.v1.ApprovalStep.Quorum
+	80,  // 17: haproxyaccess.v1.Review.due_time:type_name -> google.protobuf.Timestamp
+	80,  // 18: haproxyaccess.v1.Review.time:type_name -> google.protobuf.Timestamp
+	79,  // 19: haproxyaccess.v1.Extension.duration:type_name -> google.protobuf.Duration
+	72,  // 20: haproxyaccess.v1.Extension.inputs:type_name -> haproxyaccess.v1.Extension.InputsEntry
 	2,   // 21: haproxyaccess.v1.Extension.approvals:type_name -> haproxyaccess.v1.Approval
-	71,  // 22: haproxyaccess.v1.Extension.request_time:type_name -> google.protobuf.Timestamp
-	71,  // 23: haproxyaccess.v1.Extension.lapse_time:type_name -> google.protobuf.Timestamp
-	71,  // 24: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
-	71,  // 25: haproxyaccess.v1.Enforcement.streams_until:type_name -> google.protobuf.Timestamp
+	80,  // 22: haproxyaccess.v1.Extension.request_time:type_name -> google.protobuf.Timestamp
+	80,  // 23: haproxyaccess.v1.Extension.lapse_time:type_name -> google.protobuf.Timestamp
+	80,  // 24: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
+	80,  // 25: haproxyaccess.v1.Enforcement.streams_until:type_name -> google.protobuf.Timestamp
 	8,   // 26: haproxyaccess.v1.Enforcement.nodes:type_name -> haproxyaccess.v1.NodeEnforcement
-	71,  // 27: haproxyaccess.v1.NodeEnforcement.write_time:type_name -> google.protobuf.Timestamp
-	71,  // 28: haproxyaccess.v1.NodeEnforcement.verify_time:type_name -> google.protobuf.Timestamp
-	71,  // 29: haproxyaccess.v1.NodeEnforcement.remove_time:type_name -> google.protobuf.Timestamp
-	71,  // 30: haproxyaccess.v1.NodeEnforcement.first_admitted_time:type_name -> google.protobuf.Timestamp
-	71,  // 31: haproxyaccess.v1.NodeEnforcement.last_admitted_time:type_name -> google.protobuf.Timestamp
-	71,  // 32: haproxyaccess.v1.NodeEnforcement.first_refused_after_end_time:type_name -> google.protobuf.Timestamp
-	70,  // 33: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
-	70,  // 34: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
+	80,  // 27: haproxyaccess.v1.NodeEnforcement.write_time:type_name -> google.protobuf.Timestamp
+	80,  // 28: haproxyaccess.v1.NodeEnforcement.verify_time:type_name -> google.protobuf.Timestamp
+	80,  // 29: haproxyaccess.v1.NodeEnforcement.remove_time:type_name -> google.protobuf.Timestamp
+	80,  // 30: haproxyaccess.v1.NodeEnforcement.first_admitted_time:type_name -> google.protobuf.Timestamp
+	80,  // 31: haproxyaccess.v1.NodeEnforcement.last_admitted_time:type_name -> google.protobuf.Timestamp
+	80,  // 32: haproxyaccess.v1.NodeEnforcement.first_refused_after_end_time:type_name -> google.protobuf.Timestamp
+	79,  // 33: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
+	79,  // 34: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
 	6,   // 35: haproxyaccess.v1.Pool.inputs:type_name -> haproxyaccess.v1.Input
 	33,  // 36: haproxyaccess.v1.Pool.lock:type_name -> haproxyaccess.v1.Lock
 	9,   // 37: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
-	70,  // 38: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
-	71,  // 39: haproxyaccess.v1.PreviewAccessRequest.start_time:type_name -> google.protobuf.Timestamp
-	64,  // 40: haproxyaccess.v1.PreviewAccessRequest.inputs:type_name -> haproxyaccess.v1.PreviewAccessRequest.InputsEntry
-	70,  // 41: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
-	70,  // 42: haproxyaccess.v1.PreviewAccessResponse.default_duration:type_name -> google.protobuf.Duration
+	79,  // 38: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
+	80,  // 39: haproxyaccess.v1.PreviewAccessRequest.start_time:type_name -> google.protobuf.Timestamp
+	73,  // 40: haproxyaccess.v1.PreviewAccessRequest.inputs:type_name -> haproxyaccess.v1.PreviewAccessRequest.InputsEntry
+	79,  // 41: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
+	79,  // 42: haproxyaccess.v1.PreviewAccessResponse.default_duration:type_name -> google.protobuf.Duration
 	3,   // 43: haproxyaccess.v1.PreviewAccessResponse.steps:type_name -> haproxyaccess.v1.ApprovalStep
-	70,  // 44: haproxyaccess.v1.PreviewAccessResponse.pending_for:type_name -> google.protobuf.Duration
+	79,  // 44: haproxyaccess.v1.PreviewAccessResponse.pending_for:type_name -> google.protobuf.Duration
 	6,   // 45: haproxyaccess.v1.PreviewAccessResponse.inputs:type_name -> haproxyaccess.v1.Input
-	65,  // 46: haproxyaccess.v1.PreviewAccessResponse.findings:type_name -> haproxyaccess.v1.PreviewAccessResponse.Finding
+	74,  // 46: haproxyaccess.v1.PreviewAccessResponse.findings:type_name -> haproxyaccess.v1.PreviewAccessResponse.Finding
 	33,  // 47: haproxyaccess.v1.PreviewAccessResponse.lock:type_name -> haproxyaccess.v1.Lock
-	70,  // 48: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
-	71,  // 49: haproxyaccess.v1.RequestAccessRequest.start_time:type_name -> google.protobuf.Timestamp
-	66,  // 50: haproxyaccess.v1.RequestAccessRequest.inputs:type_name -> haproxyaccess.v1.RequestAccessRequest.InputsEntry
+	79,  // 48: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
+	80,  // 49: haproxyaccess.v1.RequestAccessRequest.start_time:type_name -> google.protobuf.Timestamp
+	75,  // 50: haproxyaccess.v1.RequestAccessRequest.inputs:type_name -> haproxyaccess.v1.RequestAccessRequest.InputsEntry
 	1,   // 51: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
 	1,   // 52: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
 	1,   // 53: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
 	1,   // 54: haproxyaccess.v1.RevokeAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	70,  // 55: haproxyaccess.v1.ExtendAccessRequest.duration:type_name -> google.protobuf.Duration
-	67,  // 56: haproxyaccess.v1.ExtendAccessRequest.inputs:type_name -> haproxyaccess.v1.ExtendAccessRequest.InputsEntry
+	79,  // 55: haproxyaccess.v1.ExtendAccessRequest.duration:type_name -> google.protobuf.Duration
+	76,  // 56: haproxyaccess.v1.ExtendAccessRequest.inputs:type_name -> haproxyaccess.v1.ExtendAccessRequest.InputsEntry
 	1,   // 57: haproxyaccess.v1.ExtendAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
 	1,   // 58: haproxyaccess.v1.CancelExtensionResponse.grant:type_name -> haproxyaccess.v1.Grant
 	1,   // 59: haproxyaccess.v1.WithdrawApprovalResponse.grant:type_name -> haproxyaccess.v1.Grant
@@ -5769,95 +6308,108 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	0,   // 61: haproxyaccess.v1.RevokeGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
 	32,  // 62: haproxyaccess.v1.RevokeGrantsResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
 	1,   // 63: haproxyaccess.v1.RevokeGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	71,  // 64: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
-	71,  // 65: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
-	71,  // 66: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
-	71,  // 67: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
+	80,  // 64: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
+	80,  // 65: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
+	80,  // 66: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
+	80,  // 67: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
 	33,  // 68: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
 	32,  // 69: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
 	33,  // 70: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
 	33,  // 71: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
-	71,  // 72: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	71,  // 73: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
-	60,  // 74: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
-	71,  // 75: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
-	71,  // 76: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
+	80,  // 72: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	80,  // 73: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
+	69,  // 74: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
+	80,  // 75: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
+	80,  // 76: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
 	1,   // 77: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
 	0,   // 78: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
 	1,   // 79: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	71,  // 80: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	80,  // 80: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
 	52,  // 81: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
-	71,  // 82: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
-	71,  // 83: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	68,  // 84: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
-	70,  // 85: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
-	71,  // 86: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
-	71,  // 87: haproxyaccess.v1.NodeStatus.last_drift_time:type_name -> google.protobuf.Timestamp
+	80,  // 82: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
+	80,  // 83: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	77,  // 84: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
+	79,  // 85: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
+	80,  // 86: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
+	80,  // 87: haproxyaccess.v1.NodeStatus.last_drift_time:type_name -> google.protobuf.Timestamp
 	55,  // 88: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
 	55,  // 89: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
 	55,  // 90: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	0,   // 91: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
-	0,   // 92: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
-	71,  // 93: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
-	71,  // 94: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
-	71,  // 95: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
-	69,  // 96: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
-	70,  // 97: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
-	2,   // 98: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
-	33,  // 99: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
-	71,  // 100: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
-	71,  // 101: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
-	10,  // 102: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
-	12,  // 103: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
-	14,  // 104: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
-	16,  // 105: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
-	18,  // 106: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
-	20,  // 107: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
-	44,  // 108: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
-	46,  // 109: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
-	22,  // 110: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
-	24,  // 111: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
-	26,  // 112: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
-	28,  // 113: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
-	30,  // 114: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
-	34,  // 115: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
-	36,  // 116: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
-	38,  // 117: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
-	40,  // 118: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
-	42,  // 119: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
-	48,  // 120: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
-	50,  // 121: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
-	53,  // 122: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
-	56,  // 123: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
-	58,  // 124: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
-	11,  // 125: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
-	13,  // 126: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
-	15,  // 127: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
-	17,  // 128: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
-	19,  // 129: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
-	21,  // 130: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
-	45,  // 131: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
-	47,  // 132: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
-	23,  // 133: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
-	25,  // 134: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
-	27,  // 135: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
-	29,  // 136: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
-	31,  // 137: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
-	35,  // 138: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
-	37,  // 139: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
-	39,  // 140: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
-	41,  // 141: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
-	43,  // 142: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
-	49,  // 143: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
-	51,  // 144: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
-	54,  // 145: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
-	57,  // 146: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
-	59,  // 147: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
-	125, // [125:148] is the sub-list for method output_type
-	102, // [102:125] is the sub-list for method input_type
-	102, // [102:102] is the sub-list for extension type_name
-	102, // [102:102] is the sub-list for extension extendee
-	0,   // [0:102] is the sub-list for field type_name
+	55,  // 91: haproxyaccess.v1.DrainPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	80,  // 92: haproxyaccess.v1.Environment.register_time:type_name -> google.protobuf.Timestamp
+	62,  // 93: haproxyaccess.v1.RegisterEnvironmentResponse.environment:type_name -> haproxyaccess.v1.Environment
+	32,  // 94: haproxyaccess.v1.RemoveEnvironmentResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	62,  // 95: haproxyaccess.v1.ListEnvironmentsResponse.environments:type_name -> haproxyaccess.v1.Environment
+	0,   // 96: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
+	0,   // 97: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
+	80,  // 98: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
+	80,  // 99: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
+	80,  // 100: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
+	78,  // 101: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
+	79,  // 102: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
+	2,   // 103: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
+	33,  // 104: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
+	80,  // 105: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
+	80,  // 106: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
+	10,  // 107: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
+	12,  // 108: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
+	14,  // 109: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
+	16,  // 110: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
+	18,  // 111: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
+	20,  // 112: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
+	44,  // 113: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
+	46,  // 114: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
+	22,  // 115: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
+	24,  // 116: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
+	26,  // 117: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
+	28,  // 118: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
+	30,  // 119: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
+	34,  // 120: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
+	36,  // 121: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
+	38,  // 122: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
+	40,  // 123: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
+	42,  // 124: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
+	48,  // 125: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
+	50,  // 126: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
+	53,  // 127: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
+	56,  // 128: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
+	58,  // 129: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
+	60,  // 130: haproxyaccess.v1.AccessAPI.DrainPoolServer:input_type -> haproxyaccess.v1.DrainPoolServerRequest
+	63,  // 131: haproxyaccess.v1.AccessAPI.RegisterEnvironment:input_type -> haproxyaccess.v1.RegisterEnvironmentRequest
+	65,  // 132: haproxyaccess.v1.AccessAPI.RemoveEnvironment:input_type -> haproxyaccess.v1.RemoveEnvironmentRequest
+	67,  // 133: haproxyaccess.v1.AccessAPI.ListEnvironments:input_type -> haproxyaccess.v1.ListEnvironmentsRequest
+	11,  // 134: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
+	13,  // 135: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
+	15,  // 136: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
+	17,  // 137: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
+	19,  // 138: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
+	21,  // 139: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
+	45,  // 140: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
+	47,  // 141: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
+	23,  // 142: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
+	25,  // 143: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
+	27,  // 144: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
+	29,  // 145: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
+	31,  // 146: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
+	35,  // 147: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
+	37,  // 148: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
+	39,  // 149: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
+	41,  // 150: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
+	43,  // 151: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
+	49,  // 152: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
+	51,  // 153: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
+	54,  // 154: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
+	57,  // 155: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
+	59,  // 156: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
+	61,  // 157: haproxyaccess.v1.AccessAPI.DrainPoolServer:output_type -> haproxyaccess.v1.DrainPoolServerResponse
+	64,  // 158: haproxyaccess.v1.AccessAPI.RegisterEnvironment:output_type -> haproxyaccess.v1.RegisterEnvironmentResponse
+	66,  // 159: haproxyaccess.v1.AccessAPI.RemoveEnvironment:output_type -> haproxyaccess.v1.RemoveEnvironmentResponse
+	68,  // 160: haproxyaccess.v1.AccessAPI.ListEnvironments:output_type -> haproxyaccess.v1.ListEnvironmentsResponse
+	134, // [134:161] is the sub-list for method output_type
+	107, // [107:134] is the sub-list for method input_type
+	107, // [107:107] is the sub-list for extension type_name
+	107, // [107:107] is the sub-list for extension extendee
+	0,   // [0:107] is the sub-list for field type_name
 }
 
 func init() { file_api_haproxyaccess_v1_haproxyaccess_proto_init() }
@@ -5871,7 +6423,7 @@ func file_api_haproxyaccess_v1_haproxyaccess_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc), len(file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   69,
+			NumMessages:   78,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

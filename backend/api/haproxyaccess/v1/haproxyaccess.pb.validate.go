@@ -9878,6 +9878,1231 @@ var _ interface {
 	ErrorName() string
 } = RemovePoolServerResponseValidationError{}
 
+// Validate checks the field values on DrainPoolServerRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *DrainPoolServerRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on DrainPoolServerRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// DrainPoolServerRequestMultiError, or nil if none found.
+func (m *DrainPoolServerRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *DrainPoolServerRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if l := utf8.RuneCountInString(m.GetEnvironment()); l < 1 || l > 31 {
+		err := DrainPoolServerRequestValidationError{
+			field:  "Environment",
+			reason: "value length must be between 1 and 31 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetPool()); l < 1 || l > 63 {
+		err := DrainPoolServerRequestValidationError{
+			field:  "Pool",
+			reason: "value length must be between 1 and 63 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetName()); l < 1 || l > 63 {
+		err := DrainPoolServerRequestValidationError{
+			field:  "Name",
+			reason: "value length must be between 1 and 63 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !_DrainPoolServerRequest_Name_Pattern.MatchString(m.GetName()) {
+		err := DrainPoolServerRequestValidationError{
+			field:  "Name",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	// no validation rules for Ready
+
+	if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
+		err := DrainPoolServerRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value length must be between 8 and 128 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !_DrainPoolServerRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
+		err := DrainPoolServerRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return DrainPoolServerRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// DrainPoolServerRequestMultiError is an error wrapping multiple validation
+// errors returned by DrainPoolServerRequest.ValidateAll() if the designated
+// constraints aren't met.
+type DrainPoolServerRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m DrainPoolServerRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m DrainPoolServerRequestMultiError) AllErrors() []error { return m }
+
+// DrainPoolServerRequestValidationError is the validation error returned by
+// DrainPoolServerRequest.Validate if the designated constraints aren't met.
+type DrainPoolServerRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e DrainPoolServerRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e DrainPoolServerRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e DrainPoolServerRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e DrainPoolServerRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e DrainPoolServerRequestValidationError) ErrorName() string {
+	return "DrainPoolServerRequestValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e DrainPoolServerRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sDrainPoolServerRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = DrainPoolServerRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = DrainPoolServerRequestValidationError{}
+
+var _DrainPoolServerRequest_Name_Pattern = regexp.MustCompile("^[A-Za-z0-9._-]+$")
+
+var _DrainPoolServerRequest_IdempotencyKey_Pattern = regexp.MustCompile("^[A-Za-z0-9._-]+$")
+
+// Validate checks the field values on DrainPoolServerResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *DrainPoolServerResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on DrainPoolServerResponse with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// DrainPoolServerResponseMultiError, or nil if none found.
+func (m *DrainPoolServerResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *DrainPoolServerResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	for idx, item := range m.GetServers() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, DrainPoolServerResponseValidationError{
+						field:  fmt.Sprintf("Servers[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, DrainPoolServerResponseValidationError{
+						field:  fmt.Sprintf("Servers[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return DrainPoolServerResponseValidationError{
+					field:  fmt.Sprintf("Servers[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	if len(errors) > 0 {
+		return DrainPoolServerResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// DrainPoolServerResponseMultiError is an error wrapping multiple validation
+// errors returned by DrainPoolServerResponse.ValidateAll() if the designated
+// constraints aren't met.
+type DrainPoolServerResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m DrainPoolServerResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m DrainPoolServerResponseMultiError) AllErrors() []error { return m }
+
+// DrainPoolServerResponseValidationError is the validation error returned by
+// DrainPoolServerResponse.Validate if the designated constraints aren't met.
+type DrainPoolServerResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e DrainPoolServerResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e DrainPoolServerResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e DrainPoolServerResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e DrainPoolServerResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e DrainPoolServerResponseValidationError) ErrorName() string {
+	return "DrainPoolServerResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e DrainPoolServerResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sDrainPoolServerResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = DrainPoolServerResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = DrainPoolServerResponseValidationError{}
+
+// Validate checks the field values on Environment with the rules defined in
+// the proto definition for this message. If any rules are violated, the first
+// error encountered is returned, or nil if there are no violations.
+func (m *Environment) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on Environment with the rules defined in
+// the proto definition for this message. If any rules are violated, the
+// result is a list of violation errors wrapped in EnvironmentMultiError, or
+// nil if none found.
+func (m *Environment) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *Environment) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	// no validation rules for Name
+
+	// no validation rules for Template
+
+	// no validation rules for Actor
+
+	if all {
+		switch v := interface{}(m.GetRegisterTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, EnvironmentValidationError{
+					field:  "RegisterTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, EnvironmentValidationError{
+					field:  "RegisterTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetRegisterTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return EnvironmentValidationError{
+				field:  "RegisterTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if len(errors) > 0 {
+		return EnvironmentMultiError(errors)
+	}
+
+	return nil
+}
+
+// EnvironmentMultiError is an error wrapping multiple validation errors
+// returned by Environment.ValidateAll() if the designated constraints aren't met.
+type EnvironmentMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m EnvironmentMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m EnvironmentMultiError) AllErrors() []error { return m }
+
+// EnvironmentValidationError is the validation error returned by
+// Environment.Validate if the designated constraints aren't met.
+type EnvironmentValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e EnvironmentValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e EnvironmentValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e EnvironmentValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e EnvironmentValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e EnvironmentValidationError) ErrorName() string { return "EnvironmentValidationError" }
+
+// Error satisfies the builtin error interface
+func (e EnvironmentValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sEnvironment.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = EnvironmentValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = EnvironmentValidationError{}
+
+// Validate checks the field values on RegisterEnvironmentRequest with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *RegisterEnvironmentRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on RegisterEnvironmentRequest with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// RegisterEnvironmentRequestMultiError, or nil if none found.
+func (m *RegisterEnvironmentRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *RegisterEnvironmentRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if !_RegisterEnvironmentRequest_Environment_Pattern.MatchString(m.GetEnvironment()) {
+		err := RegisterEnvironmentRequestValidationError{
+			field:  "Environment",
+			reason: "value does not match regex pattern \"^[a-z0-9._-]{1,31}$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
+		err := RegisterEnvironmentRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value length must be between 8 and 128 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !_RegisterEnvironmentRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
+		err := RegisterEnvironmentRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return RegisterEnvironmentRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// RegisterEnvironmentRequestMultiError is an error wrapping multiple
+// validation errors returned by RegisterEnvironmentRequest.ValidateAll() if
+// the designated constraints aren't met.
+type RegisterEnvironmentRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m RegisterEnvironmentRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m RegisterEnvironmentRequestMultiError) AllErrors() []error { return m }
+
+// RegisterEnvironmentRequestValidationError is the validation error returned
+// by RegisterEnvironmentRequest.Validate if the designated constraints aren't met.
+type RegisterEnvironmentRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e RegisterEnvironmentRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e RegisterEnvironmentRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e RegisterEnvironmentRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e RegisterEnvironmentRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e RegisterEnvironmentRequestValidationError) ErrorName() string {
+	return "RegisterEnvironmentRequestValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e RegisterEnvironmentRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sRegisterEnvironmentRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = RegisterEnvironmentRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = RegisterEnvironmentRequestValidationError{}
+
+var _RegisterEnvironmentRequest_Environment_Pattern = regexp.MustCompile("^[a-z0-9._-]{1,31}$")
+
+var _RegisterEnvironmentRequest_IdempotencyKey_Pattern = regexp.MustCompile("^[A-Za-z0-9._-]+$")
+
+// Validate checks the field values on RegisterEnvironmentResponse with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *RegisterEnvironmentResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on RegisterEnvironmentResponse with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// RegisterEnvironmentResponseMultiError, or nil if none found.
+func (m *RegisterEnvironmentResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *RegisterEnvironmentResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if all {
+		switch v := interface{}(m.GetEnvironment()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, RegisterEnvironmentResponseValidationError{
+					field:  "Environment",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, RegisterEnvironmentResponseValidationError{
+					field:  "Environment",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetEnvironment()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return RegisterEnvironmentResponseValidationError{
+				field:  "Environment",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if len(errors) > 0 {
+		return RegisterEnvironmentResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// RegisterEnvironmentResponseMultiError is an error wrapping multiple
+// validation errors returned by RegisterEnvironmentResponse.ValidateAll() if
+// the designated constraints aren't met.
+type RegisterEnvironmentResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m RegisterEnvironmentResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m RegisterEnvironmentResponseMultiError) AllErrors() []error { return m }
+
+// RegisterEnvironmentResponseValidationError is the validation error returned
+// by RegisterEnvironmentResponse.Validate if the designated constraints
+// aren't met.
+type RegisterEnvironmentResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e RegisterEnvironmentResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e RegisterEnvironmentResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e RegisterEnvironmentResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e RegisterEnvironmentResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e RegisterEnvironmentResponseValidationError) ErrorName() string {
+	return "RegisterEnvironmentResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e RegisterEnvironmentResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sRegisterEnvironmentResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = RegisterEnvironmentResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = RegisterEnvironmentResponseValidationError{}
+
+// Validate checks the field values on RemoveEnvironmentRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *RemoveEnvironmentRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on RemoveEnvironmentRequest with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// RemoveEnvironmentRequestMultiError, or nil if none found.
+func (m *RemoveEnvironmentRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *RemoveEnvironmentRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if !_RemoveEnvironmentRequest_Environment_Pattern.MatchString(m.GetEnvironment()) {
+		err := RemoveEnvironmentRequestValidationError{
+			field:  "Environment",
+			reason: "value does not match regex pattern \"^[a-z0-9._-]{1,31}$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if l := utf8.RuneCountInString(m.GetIdempotencyKey()); l < 8 || l > 128 {
+		err := RemoveEnvironmentRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value length must be between 8 and 128 runes, inclusive",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if !_RemoveEnvironmentRequest_IdempotencyKey_Pattern.MatchString(m.GetIdempotencyKey()) {
+		err := RemoveEnvironmentRequestValidationError{
+			field:  "IdempotencyKey",
+			reason: "value does not match regex pattern \"^[A-Za-z0-9._-]+$\"",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	if len(errors) > 0 {
+		return RemoveEnvironmentRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// RemoveEnvironmentRequestMultiError is an error wrapping multiple validation
+// errors returned by RemoveEnvironmentRequest.ValidateAll() if the designated
+// constraints aren't met.
+type RemoveEnvironmentRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m RemoveEnvironmentRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m RemoveEnvironmentRequestMultiError) AllErrors() []error { return m }
+
+// RemoveEnvironmentRequestValidationError is the validation error returned by
+// RemoveEnvironmentRequest.Validate if the designated constraints aren't met.
+type RemoveEnvironmentRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e RemoveEnvironmentRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e RemoveEnvironmentRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e RemoveEnvironmentRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e RemoveEnvironmentRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e RemoveEnvironmentRequestValidationError) ErrorName() string {
+	return "RemoveEnvironmentRequestValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e RemoveEnvironmentRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sRemoveEnvironmentRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = RemoveEnvironmentRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = RemoveEnvironmentRequestValidationError{}
+
+var _RemoveEnvironmentRequest_Environment_Pattern = regexp.MustCompile("^[a-z0-9._-]{1,31}$")
+
+var _RemoveEnvironmentRequest_IdempotencyKey_Pattern = regexp.MustCompile("^[A-Za-z0-9._-]+$")
+
+// Validate checks the field values on RemoveEnvironmentResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *RemoveEnvironmentResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on RemoveEnvironmentResponse with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// RemoveEnvironmentResponseMultiError, or nil if none found.
+func (m *RemoveEnvironmentResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *RemoveEnvironmentResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if all {
+		switch v := interface{}(m.GetCovered()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, RemoveEnvironmentResponseValidationError{
+					field:  "Covered",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, RemoveEnvironmentResponseValidationError{
+					field:  "Covered",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetCovered()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return RemoveEnvironmentResponseValidationError{
+				field:  "Covered",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Failed
+
+	if len(errors) > 0 {
+		return RemoveEnvironmentResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// RemoveEnvironmentResponseMultiError is an error wrapping multiple validation
+// errors returned by RemoveEnvironmentResponse.ValidateAll() if the
+// designated constraints aren't met.
+type RemoveEnvironmentResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m RemoveEnvironmentResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m RemoveEnvironmentResponseMultiError) AllErrors() []error { return m }
+
+// RemoveEnvironmentResponseValidationError is the validation error returned by
+// RemoveEnvironmentResponse.Validate if the designated constraints aren't met.
+type RemoveEnvironmentResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e RemoveEnvironmentResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e RemoveEnvironmentResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e RemoveEnvironmentResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e RemoveEnvironmentResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e RemoveEnvironmentResponseValidationError) ErrorName() string {
+	return "RemoveEnvironmentResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e RemoveEnvironmentResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sRemoveEnvironmentResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = RemoveEnvironmentResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = RemoveEnvironmentResponseValidationError{}
+
+// Validate checks the field values on ListEnvironmentsRequest with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *ListEnvironmentsRequest) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ListEnvironmentsRequest with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ListEnvironmentsRequestMultiError, or nil if none found.
+func (m *ListEnvironmentsRequest) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ListEnvironmentsRequest) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	if len(errors) > 0 {
+		return ListEnvironmentsRequestMultiError(errors)
+	}
+
+	return nil
+}
+
+// ListEnvironmentsRequestMultiError is an error wrapping multiple validation
+// errors returned by ListEnvironmentsRequest.ValidateAll() if the designated
+// constraints aren't met.
+type ListEnvironmentsRequestMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ListEnvironmentsRequestMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ListEnvironmentsRequestMultiError) AllErrors() []error { return m }
+
+// ListEnvironmentsRequestValidationError is the validation error returned by
+// ListEnvironmentsRequest.Validate if the designated constraints aren't met.
+type ListEnvironmentsRequestValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ListEnvironmentsRequestValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ListEnvironmentsRequestValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ListEnvironmentsRequestValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ListEnvironmentsRequestValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ListEnvironmentsRequestValidationError) ErrorName() string {
+	return "ListEnvironmentsRequestValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e ListEnvironmentsRequestValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sListEnvironmentsRequest.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ListEnvironmentsRequestValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ListEnvironmentsRequestValidationError{}
+
+// Validate checks the field values on ListEnvironmentsResponse with the rules
+// defined in the proto definition for this message. If any rules are
+// violated, the first error encountered is returned, or nil if there are no violations.
+func (m *ListEnvironmentsResponse) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on ListEnvironmentsResponse with the
+// rules defined in the proto definition for this message. If any rules are
+// violated, the result is a list of violation errors wrapped in
+// ListEnvironmentsResponseMultiError, or nil if none found.
+func (m *ListEnvironmentsResponse) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *ListEnvironmentsResponse) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	for idx, item := range m.GetEnvironments() {
+		_, _ = idx, item
+
+		if all {
+			switch v := interface{}(item).(type) {
+			case interface{ ValidateAll() error }:
+				if err := v.ValidateAll(); err != nil {
+					errors = append(errors, ListEnvironmentsResponseValidationError{
+						field:  fmt.Sprintf("Environments[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			case interface{ Validate() error }:
+				if err := v.Validate(); err != nil {
+					errors = append(errors, ListEnvironmentsResponseValidationError{
+						field:  fmt.Sprintf("Environments[%v]", idx),
+						reason: "embedded message failed validation",
+						cause:  err,
+					})
+				}
+			}
+		} else if v, ok := interface{}(item).(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				return ListEnvironmentsResponseValidationError{
+					field:  fmt.Sprintf("Environments[%v]", idx),
+					reason: "embedded message failed validation",
+					cause:  err,
+				}
+			}
+		}
+
+	}
+
+	if len(errors) > 0 {
+		return ListEnvironmentsResponseMultiError(errors)
+	}
+
+	return nil
+}
+
+// ListEnvironmentsResponseMultiError is an error wrapping multiple validation
+// errors returned by ListEnvironmentsResponse.ValidateAll() if the designated
+// constraints aren't met.
+type ListEnvironmentsResponseMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m ListEnvironmentsResponseMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m ListEnvironmentsResponseMultiError) AllErrors() []error { return m }
+
+// ListEnvironmentsResponseValidationError is the validation error returned by
+// ListEnvironmentsResponse.Validate if the designated constraints aren't met.
+type ListEnvironmentsResponseValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e ListEnvironmentsResponseValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e ListEnvironmentsResponseValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e ListEnvironmentsResponseValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e ListEnvironmentsResponseValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e ListEnvironmentsResponseValidationError) ErrorName() string {
+	return "ListEnvironmentsResponseValidationError"
+}
+
+// Error satisfies the builtin error interface
+func (e ListEnvironmentsResponseValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sListEnvironmentsResponse.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = ListEnvironmentsResponseValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = ListEnvironmentsResponseValidationError{}
+
 // Validate checks the field values on GrantEvent with the rules defined in the
 // proto definition for this message. If any rules are violated, the first
 // error encountered is returned, or nil if there are no violations.

@@ -19,29 +19,33 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AccessAPI_ListPools_FullMethodName        = "/haproxyaccess.v1.AccessAPI/ListPools"
-	AccessAPI_PreviewAccess_FullMethodName    = "/haproxyaccess.v1.AccessAPI/PreviewAccess"
-	AccessAPI_RequestAccess_FullMethodName    = "/haproxyaccess.v1.AccessAPI/RequestAccess"
-	AccessAPI_ApproveAccess_FullMethodName    = "/haproxyaccess.v1.AccessAPI/ApproveAccess"
-	AccessAPI_DenyAccess_FullMethodName       = "/haproxyaccess.v1.AccessAPI/DenyAccess"
-	AccessAPI_RevokeAccess_FullMethodName     = "/haproxyaccess.v1.AccessAPI/RevokeAccess"
-	AccessAPI_GetGrant_FullMethodName         = "/haproxyaccess.v1.AccessAPI/GetGrant"
-	AccessAPI_ListGrants_FullMethodName       = "/haproxyaccess.v1.AccessAPI/ListGrants"
-	AccessAPI_ExtendAccess_FullMethodName     = "/haproxyaccess.v1.AccessAPI/ExtendAccess"
-	AccessAPI_CancelExtension_FullMethodName  = "/haproxyaccess.v1.AccessAPI/CancelExtension"
-	AccessAPI_WithdrawApproval_FullMethodName = "/haproxyaccess.v1.AccessAPI/WithdrawApproval"
-	AccessAPI_ReviewAccess_FullMethodName     = "/haproxyaccess.v1.AccessAPI/ReviewAccess"
-	AccessAPI_RevokeGrants_FullMethodName     = "/haproxyaccess.v1.AccessAPI/RevokeGrants"
-	AccessAPI_CreateLock_FullMethodName       = "/haproxyaccess.v1.AccessAPI/CreateLock"
-	AccessAPI_ReleaseLock_FullMethodName      = "/haproxyaccess.v1.AccessAPI/ReleaseLock"
-	AccessAPI_ListLocks_FullMethodName        = "/haproxyaccess.v1.AccessAPI/ListLocks"
-	AccessAPI_ListEvents_FullMethodName       = "/haproxyaccess.v1.AccessAPI/ListEvents"
-	AccessAPI_GetPolicy_FullMethodName        = "/haproxyaccess.v1.AccessAPI/GetPolicy"
-	AccessAPI_IssueToken_FullMethodName       = "/haproxyaccess.v1.AccessAPI/IssueToken"
-	AccessAPI_GetNodeStatus_FullMethodName    = "/haproxyaccess.v1.AccessAPI/GetNodeStatus"
-	AccessAPI_ListPoolServers_FullMethodName  = "/haproxyaccess.v1.AccessAPI/ListPoolServers"
-	AccessAPI_AddPoolServer_FullMethodName    = "/haproxyaccess.v1.AccessAPI/AddPoolServer"
-	AccessAPI_RemovePoolServer_FullMethodName = "/haproxyaccess.v1.AccessAPI/RemovePoolServer"
+	AccessAPI_ListPools_FullMethodName           = "/haproxyaccess.v1.AccessAPI/ListPools"
+	AccessAPI_PreviewAccess_FullMethodName       = "/haproxyaccess.v1.AccessAPI/PreviewAccess"
+	AccessAPI_RequestAccess_FullMethodName       = "/haproxyaccess.v1.AccessAPI/RequestAccess"
+	AccessAPI_ApproveAccess_FullMethodName       = "/haproxyaccess.v1.AccessAPI/ApproveAccess"
+	AccessAPI_DenyAccess_FullMethodName          = "/haproxyaccess.v1.AccessAPI/DenyAccess"
+	AccessAPI_RevokeAccess_FullMethodName        = "/haproxyaccess.v1.AccessAPI/RevokeAccess"
+	AccessAPI_GetGrant_FullMethodName            = "/haproxyaccess.v1.AccessAPI/GetGrant"
+	AccessAPI_ListGrants_FullMethodName          = "/haproxyaccess.v1.AccessAPI/ListGrants"
+	AccessAPI_ExtendAccess_FullMethodName        = "/haproxyaccess.v1.AccessAPI/ExtendAccess"
+	AccessAPI_CancelExtension_FullMethodName     = "/haproxyaccess.v1.AccessAPI/CancelExtension"
+	AccessAPI_WithdrawApproval_FullMethodName    = "/haproxyaccess.v1.AccessAPI/WithdrawApproval"
+	AccessAPI_ReviewAccess_FullMethodName        = "/haproxyaccess.v1.AccessAPI/ReviewAccess"
+	AccessAPI_RevokeGrants_FullMethodName        = "/haproxyaccess.v1.AccessAPI/RevokeGrants"
+	AccessAPI_CreateLock_FullMethodName          = "/haproxyaccess.v1.AccessAPI/CreateLock"
+	AccessAPI_ReleaseLock_FullMethodName         = "/haproxyaccess.v1.AccessAPI/ReleaseLock"
+	AccessAPI_ListLocks_FullMethodName           = "/haproxyaccess.v1.AccessAPI/ListLocks"
+	AccessAPI_ListEvents_FullMethodName          = "/haproxyaccess.v1.AccessAPI/ListEvents"
+	AccessAPI_GetPolicy_FullMethodName           = "/haproxyaccess.v1.AccessAPI/GetPolicy"
+	AccessAPI_IssueToken_FullMethodName          = "/haproxyaccess.v1.AccessAPI/IssueToken"
+	AccessAPI_GetNodeStatus_FullMethodName       = "/haproxyaccess.v1.AccessAPI/GetNodeStatus"
+	AccessAPI_ListPoolServers_FullMethodName     = "/haproxyaccess.v1.AccessAPI/ListPoolServers"
+	AccessAPI_AddPoolServer_FullMethodName       = "/haproxyaccess.v1.AccessAPI/AddPoolServer"
+	AccessAPI_RemovePoolServer_FullMethodName    = "/haproxyaccess.v1.AccessAPI/RemovePoolServer"
+	AccessAPI_DrainPoolServer_FullMethodName     = "/haproxyaccess.v1.AccessAPI/DrainPoolServer"
+	AccessAPI_RegisterEnvironment_FullMethodName = "/haproxyaccess.v1.AccessAPI/RegisterEnvironment"
+	AccessAPI_RemoveEnvironment_FullMethodName   = "/haproxyaccess.v1.AccessAPI/RemoveEnvironment"
+	AccessAPI_ListEnvironments_FullMethodName    = "/haproxyaccess.v1.AccessAPI/ListEnvironments"
 )
 
 // AccessAPIClient is the client API for AccessAPI service.
@@ -98,12 +102,26 @@ type AccessAPIClient interface {
 	IssueToken(ctx context.Context, in *IssueTokenRequest, opts ...grpc.CallOption) (*IssueTokenResponse, error)
 	// GetNodeStatus reports every HAProxy node: reachable, lease, last pass, drift.
 	GetNodeStatus(ctx context.Context, in *GetNodeStatusRequest, opts ...grpc.CallOption) (*GetNodeStatusResponse, error)
-	// ListPoolServers lists the servers of a pool's backend on every node. Auditors and operators only.
+	// ListPoolServers lists the servers of a pool's backend on every node. Auditors and operators only, and in an ephemeral
+	// environment the registrars of its template.
 	ListPoolServers(ctx context.Context, in *ListPoolServersRequest, opts ...grpc.CallOption) (*ListPoolServersResponse, error)
-	// AddPoolServer adds a server to a pool's backend on every node of its environment. Operators only.
+	// AddPoolServer adds a server to a pool's backend on every node of its environment. Operators only, and in an ephemeral
+	// environment the registrars of its template; as for the two below.
 	AddPoolServer(ctx context.Context, in *AddPoolServerRequest, opts ...grpc.CallOption) (*AddPoolServerResponse, error)
-	// RemovePoolServer removes a server from a pool's backend on every node of its environment. Operators only.
+	// RemovePoolServer removes a server from a pool's backend on every node of its environment.
 	RemovePoolServer(ctx context.Context, in *RemovePoolServerRequest, opts ...grpc.CallOption) (*RemovePoolServerResponse, error)
+	// DrainPoolServer lets a server finish what it has and gives it nothing new, or takes that back, on every node of the
+	// environment. It holds until HAProxy's next reload.
+	DrainPoolServer(ctx context.Context, in *DrainPoolServerRequest, opts ...grpc.CallOption) (*DrainPoolServerResponse, error)
+	// RegisterEnvironment adds an ephemeral environment of a template: its pools are those backends of its nodes that have the
+	// template's prefix. One that is there stays as it is. Operators and registrars of the template only.
+	RegisterEnvironment(ctx context.Context, in *RegisterEnvironmentRequest, opts ...grpc.CallOption) (*RegisterEnvironmentResponse, error)
+	// RemoveEnvironment takes an ephemeral environment away, and ends all of its grants. It may be registered again; that brings
+	// no grant back. Operators and registrars of the template only.
+	RemoveEnvironment(ctx context.Context, in *RemoveEnvironmentRequest, opts ...grpc.CallOption) (*RemoveEnvironmentResponse, error)
+	// ListEnvironments lists the ephemeral environments: all for auditors and operators, for registrars those of their
+	// templates.
+	ListEnvironments(ctx context.Context, in *ListEnvironmentsRequest, opts ...grpc.CallOption) (*ListEnvironmentsResponse, error)
 }
 
 type accessAPIClient struct {
@@ -344,6 +362,46 @@ func (c *accessAPIClient) RemovePoolServer(ctx context.Context, in *RemovePoolSe
 	return out, nil
 }
 
+func (c *accessAPIClient) DrainPoolServer(ctx context.Context, in *DrainPoolServerRequest, opts ...grpc.CallOption) (*DrainPoolServerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrainPoolServerResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_DrainPoolServer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessAPIClient) RegisterEnvironment(ctx context.Context, in *RegisterEnvironmentRequest, opts ...grpc.CallOption) (*RegisterEnvironmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RegisterEnvironmentResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_RegisterEnvironment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessAPIClient) RemoveEnvironment(ctx context.Context, in *RemoveEnvironmentRequest, opts ...grpc.CallOption) (*RemoveEnvironmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveEnvironmentResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_RemoveEnvironment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessAPIClient) ListEnvironments(ctx context.Context, in *ListEnvironmentsRequest, opts ...grpc.CallOption) (*ListEnvironmentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEnvironmentsResponse)
+	err := c.cc.Invoke(ctx, AccessAPI_ListEnvironments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AccessAPIServer is the server API for AccessAPI service.
 // All implementations should embed UnimplementedAccessAPIServer
 // for forward compatibility.
@@ -398,12 +456,26 @@ type AccessAPIServer interface {
 	IssueToken(context.Context, *IssueTokenRequest) (*IssueTokenResponse, error)
 	// GetNodeStatus reports every HAProxy node: reachable, lease, last pass, drift.
 	GetNodeStatus(context.Context, *GetNodeStatusRequest) (*GetNodeStatusResponse, error)
-	// ListPoolServers lists the servers of a pool's backend on every node. Auditors and operators only.
+	// ListPoolServers lists the servers of a pool's backend on every node. Auditors and operators only, and in an ephemeral
+	// environment the registrars of its template.
 	ListPoolServers(context.Context, *ListPoolServersRequest) (*ListPoolServersResponse, error)
-	// AddPoolServer adds a server to a pool's backend on every node of its environment. Operators only.
+	// AddPoolServer adds a server to a pool's backend on every node of its environment. Operators only, and in an ephemeral
+	// environment the registrars of its template; as for the two below.
 	AddPoolServer(context.Context, *AddPoolServerRequest) (*AddPoolServerResponse, error)
-	// RemovePoolServer removes a server from a pool's backend on every node of its environment. Operators only.
+	// RemovePoolServer removes a server from a pool's backend on every node of its environment.
 	RemovePoolServer(context.Context, *RemovePoolServerRequest) (*RemovePoolServerResponse, error)
+	// DrainPoolServer lets a server finish what it has and gives it nothing new, or takes that back, on every node of the
+	// environment. It holds until HAProxy's next reload.
+	DrainPoolServer(context.Context, *DrainPoolServerRequest) (*DrainPoolServerResponse, error)
+	// RegisterEnvironment adds an ephemeral environment of a template: its pools are those backends of its nodes that have the
+	// template's prefix. One that is there stays as it is. Operators and registrars of the template only.
+	RegisterEnvironment(context.Context, *RegisterEnvironmentRequest) (*RegisterEnvironmentResponse, error)
+	// RemoveEnvironment takes an ephemeral environment away, and ends all of its grants. It may be registered again; that brings
+	// no grant back. Operators and registrars of the template only.
+	RemoveEnvironment(context.Context, *RemoveEnvironmentRequest) (*RemoveEnvironmentResponse, error)
+	// ListEnvironments lists the ephemeral environments: all for auditors and operators, for registrars those of their
+	// templates.
+	ListEnvironments(context.Context, *ListEnvironmentsRequest) (*ListEnvironmentsResponse, error)
 }
 
 // UnimplementedAccessAPIServer should be embedded to have
@@ -481,6 +553,18 @@ func (UnimplementedAccessAPIServer) AddPoolServer(context.Context, *AddPoolServe
 }
 func (UnimplementedAccessAPIServer) RemovePoolServer(context.Context, *RemovePoolServerRequest) (*RemovePoolServerResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method RemovePoolServer not implemented")
+}
+func (UnimplementedAccessAPIServer) DrainPoolServer(context.Context, *DrainPoolServerRequest) (*DrainPoolServerResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DrainPoolServer not implemented")
+}
+func (UnimplementedAccessAPIServer) RegisterEnvironment(context.Context, *RegisterEnvironmentRequest) (*RegisterEnvironmentResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RegisterEnvironment not implemented")
+}
+func (UnimplementedAccessAPIServer) RemoveEnvironment(context.Context, *RemoveEnvironmentRequest) (*RemoveEnvironmentResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RemoveEnvironment not implemented")
+}
+func (UnimplementedAccessAPIServer) ListEnvironments(context.Context, *ListEnvironmentsRequest) (*ListEnvironmentsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ListEnvironments not implemented")
 }
 func (UnimplementedAccessAPIServer) testEmbeddedByValue() {}
 
@@ -916,6 +1000,78 @@ func _AccessAPI_RemovePoolServer_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccessAPI_DrainPoolServer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrainPoolServerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).DrainPoolServer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_DrainPoolServer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).DrainPoolServer(ctx, req.(*DrainPoolServerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessAPI_RegisterEnvironment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RegisterEnvironmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).RegisterEnvironment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_RegisterEnvironment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).RegisterEnvironment(ctx, req.(*RegisterEnvironmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessAPI_RemoveEnvironment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveEnvironmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).RemoveEnvironment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_RemoveEnvironment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).RemoveEnvironment(ctx, req.(*RemoveEnvironmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessAPI_ListEnvironments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEnvironmentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessAPIServer).ListEnvironments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessAPI_ListEnvironments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessAPIServer).ListEnvironments(ctx, req.(*ListEnvironmentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AccessAPI_ServiceDesc is the grpc.ServiceDesc for AccessAPI service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1014,6 +1170,22 @@ var AccessAPI_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemovePoolServer",
 			Handler:    _AccessAPI_RemovePoolServer_Handler,
+		},
+		{
+			MethodName: "DrainPoolServer",
+			Handler:    _AccessAPI_DrainPoolServer_Handler,
+		},
+		{
+			MethodName: "RegisterEnvironment",
+			Handler:    _AccessAPI_RegisterEnvironment_Handler,
+		},
+		{
+			MethodName: "RemoveEnvironment",
+			Handler:    _AccessAPI_RemoveEnvironment_Handler,
+		},
+		{
+			MethodName: "ListEnvironments",
+			Handler:    _AccessAPI_ListEnvironments_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -118,7 +118,7 @@ func (x *Config) GetLogReceiver() *LogReceiver {
 // is not found any more is forgotten.
 type Discovery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the nodes' names begin with: <name>-<address>, dots and colons as "-".
+	// What the nodes' names begin with: <name>-<address>, and of SRV records -<port>; dots and colons as "-".
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Types that are valid to be assigned to Record:
 	//
@@ -134,11 +134,16 @@ type Discovery struct {
 	// What each node is like: its name and dataplane.url stay empty, dataplane.scheme says http or https. In runtime_socket and
 	// master_socket {address} stands for the node's.
 	Node *Node `protobuf:"bytes,7,opt,name=node,proto3" json:"node,omitempty"`
-	// How many nodes may be forgotten at once, in percent of those known: an answer with fewer is not believed, and loud. An
-	// answer that fails or is empty never forgets any. 50 if not set.
+	// How many nodes may be missing in an answer, in percent of those known. One that misses more is not believed and loud,
+	// however often it comes, until the nodes are back or the gateway is started anew; 100 believes every answer. A node is
+	// forgotten when three answers in a row miss it; an answer that fails, is cut short or is empty never forgets any. 50 if
+	// not set.
 	MaxLossPercent uint32 `protobuf:"varint,8,opt,name=max_loss_percent,json=maxLossPercent,proto3" json:"max_loss_percent,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Networks in which nodes are, as CIDR: an address outside of them is refused, and loud. The password goes to whatever DNS
+	// answers, so name them. If empty: all, but loopback and link-local addresses, which must be named.
+	Networks      []string `protobuf:"bytes,9,rep,name=networks,proto3" json:"networks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Discovery) Reset() {
@@ -238,6 +243,13 @@ func (x *Discovery) GetMaxLossPercent() uint32 {
 	return 0
 }
 
+func (x *Discovery) GetNetworks() []string {
+	if x != nil {
+		return x.Networks
+	}
+	return nil
+}
+
 type isDiscovery_Record interface {
 	isDiscovery_Record()
 }
@@ -264,7 +276,7 @@ type EnvironmentTemplate struct {
 	Pattern string `protobuf:"bytes,1,opt,name=pattern,proto3" json:"pattern,omitempty"`
 	// As of an environment.
 	Lease string `protobuf:"bytes,2,opt,name=lease,proto3" json:"lease,omitempty"`
-	// The nodes that serve it, by name; a discovery's name and "*" for all that it finds.
+	// The nodes that serve it, by name; a discovery's name and "-*" for all that it finds: edge-*.
 	Nodes []string `protobuf:"bytes,3,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	// What the backends' names begin with: {environment} stands for its name, and must be in it. What follows is the pool's
 	// name. "{environment}_" makes backend pr-12_web the pool pr-12/web.
@@ -274,12 +286,16 @@ type EnvironmentTemplate struct {
 	// As of an environment.
 	ServerNetworks []string `protobuf:"bytes,6,rep,name=server_networks,json=serverNetworks,proto3" json:"server_networks,omitempty"`
 	Tags           []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Environments are found by their nodes' backends, without a call. Otherwise each is registered.
+	// Environments are found by their nodes' backends, without a call, and gone with them. Otherwise each is registered. The
+	// prefix must then have something after {environment}, which no environment's name has in it.
 	Discover bool `protobuf:"varint,8,opt,name=discover,proto3" json:"discover,omitempty"`
 	// How many may be there at a time. 100 if not set.
 	MaxEnvironments uint32 `protobuf:"varint,9,opt,name=max_environments,json=maxEnvironments,proto3" json:"max_environments,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Who may register and remove its environments and change their servers, beside operators: groups of people, and service
+	// accounts as service:name.
+	Registrars    []string `protobuf:"bytes,10,rep,name=registrars,proto3" json:"registrars,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EnvironmentTemplate) Reset() {
@@ -373,6 +389,13 @@ func (x *EnvironmentTemplate) GetMaxEnvironments() uint32 {
 		return x.MaxEnvironments
 	}
 	return 0
+}
+
+func (x *EnvironmentTemplate) GetRegistrars() []string {
+	if x != nil {
+		return x.Registrars
+	}
+	return nil
 }
 
 // LogReceiver takes HAProxy's access log by syslog. It only counts: nothing that it reads opens or closes anything.
@@ -672,9 +695,9 @@ func (x *Server) GetPort() uint32 {
 // Node is one HAProxy with its Data Plane API.
 type Node struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The node's name in reports and logs.
+	// The node's name in reports and logs. Empty in a discovery only.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The environments that it serves.
+	// The environments that it serves. There may be none where it serves those of a template.
 	Environments []string `protobuf:"bytes,2,rep,name=environments,proto3" json:"environments,omitempty"`
 	// How its Data Plane API is reached.
 	Dataplane *DataPlane `protobuf:"bytes,3,opt,name=dataplane,proto3" json:"dataplane,omitempty"`
@@ -897,9 +920,12 @@ type Enforcement struct {
 	// Identity providers whose ID tokens prove a person's identity to HAProxy, beside our own tokens.
 	IdentityProviders []*IdentityProvider `protobuf:"bytes,6,rep,name=identity_providers,json=identityProviders,proto3" json:"identity_providers,omitempty"`
 	// For a standalone configuration.
-	Standalone    *Standalone `protobuf:"bytes,7,opt,name=standalone,proto3" json:"standalone,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Standalone *Standalone `protobuf:"bytes,7,opt,name=standalone,proto3" json:"standalone,omitempty"`
+	// HAProxy remembers for 10 minutes which tokens' signatures it has verified, which makes requests cheaper. All else about a
+	// token is checked at every request as without it, and a token of a withdrawn key is refused at once.
+	SignatureCache bool `protobuf:"varint,8,opt,name=signature_cache,json=signatureCache,proto3" json:"signature_cache,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Enforcement) Reset() {
@@ -979,6 +1005,13 @@ func (x *Enforcement) GetStandalone() *Standalone {
 		return x.Standalone
 	}
 	return nil
+}
+
+func (x *Enforcement) GetSignatureCache() bool {
+	if x != nil {
+		return x.SignatureCache
+	}
+	return false
 }
 
 type Bind struct {
@@ -1112,7 +1145,7 @@ type Standalone struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The runtime API's socket.
 	StatsSocket string `protobuf:"bytes,1,opt,name=stats_socket,json=statsSocket,proto3" json:"stats_socket,omitempty"`
-	// host:port of a syslog server for the access log, or "stdout".
+	// host:port of a syslog server for the access log, unix:/path of its socket, or "stdout".
 	Log string `protobuf:"bytes,2,opt,name=log,proto3" json:"log,omitempty"`
 	// HAProxy's maxconn; 4000 if zero.
 	Maxconn       uint32 `protobuf:"varint,3,opt,name=maxconn,proto3" json:"maxconn,omitempty"`
@@ -1236,9 +1269,9 @@ const file_api_config_service_haproxy_v1_haproxy_proto_rawDesc = "" +
 	"\venforcement\x18\x03 \x01(\v24.haproxyaccess.config.service.haproxy.v1.EnforcementB\b\xfaB\x05\x8a\x01\x02\x10\x01R\venforcement\x12P\n" +
 	"\tdiscovery\x18\x04 \x03(\v22.haproxyaccess.config.service.haproxy.v1.DiscoveryR\tdiscovery\x12q\n" +
 	"\x15environment_templates\x18\x05 \x03(\v2<.haproxyaccess.config.service.haproxy.v1.EnvironmentTemplateR\x14environmentTemplates\x12W\n" +
-	"\flog_receiver\x18\x06 \x01(\v24.haproxyaccess.config.service.haproxy.v1.LogReceiverR\vlogReceiver\"\x90\x03\n" +
-	"\tDiscovery\x12,\n" +
-	"\x04name\x18\x01 \x01(\tB\x18\xfaB\x15r\x132\x11^[a-z0-9-]{1,31}$R\x04name\x12\x1e\n" +
+	"\flog_receiver\x18\x06 \x01(\v24.haproxyaccess.config.service.haproxy.v1.LogReceiverR\vlogReceiver\"\xbf\x03\n" +
+	"\tDiscovery\x12?\n" +
+	"\x04name\x18\x01 \x01(\tB+\xfaB(r&2$^[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?$R\x04name\x12\x1e\n" +
 	"\x03srv\x18\x02 \x01(\tB\n" +
 	"\xfaB\ar\x05\x10\x01\x18\xfd\x01H\x00R\x03srv\x12 \n" +
 	"\x04host\x18\x03 \x01(\tB\n" +
@@ -1247,8 +1280,9 @@ const file_api_config_service_haproxy_v1_haproxy_proto_rawDesc = "" +
 	"\binterval\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x12\xfaB\x0f\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xc2\xd7/R\binterval\x12\x1a\n" +
 	"\bresolver\x18\x06 \x01(\tR\bresolver\x12K\n" +
 	"\x04node\x18\a \x01(\v2-.haproxyaccess.config.service.haproxy.v1.NodeB\b\xfaB\x05\x8a\x01\x02\x10\x01R\x04node\x121\n" +
-	"\x10max_loss_percent\x18\b \x01(\rB\a\xfaB\x04*\x02\x18dR\x0emaxLossPercentB\r\n" +
-	"\x06record\x12\x03\xf8B\x01\"\xa2\x03\n" +
+	"\x10max_loss_percent\x18\b \x01(\rB\a\xfaB\x04*\x02\x18dR\x0emaxLossPercent\x12\x1a\n" +
+	"\bnetworks\x18\t \x03(\tR\bnetworksB\r\n" +
+	"\x06record\x12\x03\xf8B\x01\"\xd7\x03\n" +
 	"\x13EnvironmentTemplate\x126\n" +
 	"\apattern\x18\x01 \x01(\tB\x1c\xfaB\x19r\x172\x15^[a-z0-9._-]{0,30}\\*$R\apattern\x12\x14\n" +
 	"\x05lease\x18\x02 \x01(\tR\x05lease\x12 \n" +
@@ -1260,7 +1294,11 @@ const file_api_config_service_haproxy_v1_haproxy_proto_rawDesc = "" +
 	"\x0fserver_networks\x18\x06 \x03(\tR\x0eserverNetworks\x12@\n" +
 	"\x04tags\x18\a \x03(\tB,\xfaB)\x92\x01&\x102\"\"r 2\x1e^[a-z0-9][a-z0-9._:=/-]{0,62}$R\x04tags\x12\x1a\n" +
 	"\bdiscover\x18\b \x01(\bR\bdiscover\x123\n" +
-	"\x10max_environments\x18\t \x01(\rB\b\xfaB\x05*\x03\x18\x90NR\x0fmaxEnvironments\"X\n" +
+	"\x10max_environments\x18\t \x01(\rB\b\xfaB\x05*\x03\x18\x90NR\x0fmaxEnvironments\x123\n" +
+	"\n" +
+	"registrars\x18\n" +
+	" \x03(\tB\x13\xfaB\x10\x92\x01\r\x102\x18\x01\"\ar\x05\x10\x01\x18\xc8\x01R\n" +
+	"registrars\"X\n" +
 	"\vLogReceiver\x12/\n" +
 	"\x06listen\x18\x01 \x01(\tB\x17\xfaB\x14r\x122\x10^(udp:|unix:/).+R\x06listen\x12\x18\n" +
 	"\asenders\x18\x02 \x03(\tR\asenders\"\x8d\x02\n" +
@@ -1280,11 +1318,10 @@ const file_api_config_service_haproxy_v1_haproxy_proto_rawDesc = "" +
 	"\x06Server\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xfaB\x1ar\x182\x16^[A-Za-z0-9._-]{1,63}$R\x04name\x12!\n" +
 	"\aaddress\x18\x02 \x01(\tB\a\xfaB\x04r\x02p\x01R\aaddress\x12\x1f\n" +
-	"\x04port\x18\x03 \x01(\rB\v\xfaB\b*\x06\x18\xff\xff\x03(\x01R\x04port\"\xa9\x03\n" +
+	"\x04port\x18\x03 \x01(\rB\v\xfaB\b*\x06\x18\xff\xff\x03(\x01R\x04port\"\xa7\x03\n" +
 	"\x04Node\x12.\n" +
-	"\x04name\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^[a-z0-9._-]{1,63}$R\x04name\x12.\n" +
-	"\fenvironments\x18\x02 \x03(\tB\n" +
-	"\xfaB\a\x92\x01\x04\b\x01\x18\x01R\fenvironments\x12Z\n" +
+	"\x04name\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^[a-z0-9._-]{0,63}$R\x04name\x12,\n" +
+	"\fenvironments\x18\x02 \x03(\tB\b\xfaB\x05\x92\x01\x02\x18\x01R\fenvironments\x12Z\n" +
 	"\tdataplane\x18\x03 \x01(\v22.haproxyaccess.config.service.haproxy.v1.DataPlaneB\b\xfaB\x05\x8a\x01\x02\x10\x01R\tdataplane\x12:\n" +
 	"\vclock_bound\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"clockBound\x12B\n" +
@@ -1299,7 +1336,7 @@ const file_api_config_service_haproxy_v1_haproxy_proto_rawDesc = "" +
 	"\x0fallow_plaintext\x18\x05 \x01(\bR\x0eallowPlaintext\x126\n" +
 	"\x17client_certificate_file\x18\x06 \x01(\tR\x15clientCertificateFile\x12&\n" +
 	"\x0fclient_key_file\x18\a \x01(\tR\rclientKeyFile\x12,\n" +
-	"\x06scheme\x18\b \x01(\tB\x14\xfaB\x11r\x0fR\x00R\x05httpsR\x04httpR\x06scheme\"\x85\x04\n" +
+	"\x06scheme\x18\b \x01(\tB\x14\xfaB\x11r\x0fR\x00R\x05httpsR\x04httpR\x06scheme\"\xae\x04\n" +
 	"\vEnforcement\x125\n" +
 	"\bmaps_dir\x18\x01 \x01(\tB\x1a\xfaB\x17r\x152\x13^/[A-Za-z0-9._/-]+$R\amapsDir\x125\n" +
 	"\bkeys_dir\x18\x02 \x01(\tB\x1a\xfaB\x17r\x152\x13^/[A-Za-z0-9._/-]+$R\akeysDir\x127\n" +
@@ -1309,7 +1346,8 @@ const file_api_config_service_haproxy_v1_haproxy_proto_rawDesc = "" +
 	"\x12identity_providers\x18\x06 \x03(\v29.haproxyaccess.config.service.haproxy.v1.IdentityProviderR\x11identityProviders\x12S\n" +
 	"\n" +
 	"standalone\x18\a \x01(\v23.haproxyaccess.config.service.haproxy.v1.StandaloneR\n" +
-	"standalone\"h\n" +
+	"standalone\x12'\n" +
+	"\x0fsignature_cache\x18\b \x01(\bR\x0esignatureCache\"h\n" +
 	"\x04Bind\x127\n" +
 	"\aaddress\x18\x01 \x01(\tB\x1d\xfaB\x1ar\x182\x16^[A-Za-z0-9.*:\\[\\]-]+$R\aaddress\x12'\n" +
 	"\x0ftls_certificate\x18\x02 \x01(\tR\x0etlsCertificate\"\xd9\x02\n" +

@@ -374,7 +374,7 @@ func (m *Discovery) validate(all bool) error {
 	if !_Discovery_Name_Pattern.MatchString(m.GetName()) {
 		err := DiscoveryValidationError{
 			field:  "Name",
-			reason: "value does not match regex pattern \"^[a-z0-9-]{1,31}$\"",
+			reason: "value does not match regex pattern \"^[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?$\"",
 		}
 		if !all {
 			return err
@@ -618,7 +618,7 @@ var _ interface {
 	ErrorName() string
 } = DiscoveryValidationError{}
 
-var _Discovery_Name_Pattern = regexp.MustCompile("^[a-z0-9-]{1,31}$")
+var _Discovery_Name_Pattern = regexp.MustCompile("^[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?$")
 
 // Validate checks the field values on EnvironmentTemplate with the rules
 // defined in the proto definition for this message. If any rules are
@@ -758,6 +758,48 @@ func (m *EnvironmentTemplate) validate(all bool) error {
 			return err
 		}
 		errors = append(errors, err)
+	}
+
+	if len(m.GetRegistrars()) > 50 {
+		err := EnvironmentTemplateValidationError{
+			field:  "Registrars",
+			reason: "value must contain no more than 50 item(s)",
+		}
+		if !all {
+			return err
+		}
+		errors = append(errors, err)
+	}
+
+	_EnvironmentTemplate_Registrars_Unique := make(map[string]struct{}, len(m.GetRegistrars()))
+
+	for idx, item := range m.GetRegistrars() {
+		_, _ = idx, item
+
+		if _, exists := _EnvironmentTemplate_Registrars_Unique[item]; exists {
+			err := EnvironmentTemplateValidationError{
+				field:  fmt.Sprintf("Registrars[%v]", idx),
+				reason: "repeated value must contain unique items",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		} else {
+			_EnvironmentTemplate_Registrars_Unique[item] = struct{}{}
+		}
+
+		if l := utf8.RuneCountInString(item); l < 1 || l > 200 {
+			err := EnvironmentTemplateValidationError{
+				field:  fmt.Sprintf("Registrars[%v]", idx),
+				reason: "value length must be between 1 and 200 runes, inclusive",
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		}
+
 	}
 
 	if len(errors) > 0 {
@@ -1528,18 +1570,7 @@ func (m *Node) validate(all bool) error {
 	if !_Node_Name_Pattern.MatchString(m.GetName()) {
 		err := NodeValidationError{
 			field:  "Name",
-			reason: "value does not match regex pattern \"^[a-z0-9._-]{1,63}$\"",
-		}
-		if !all {
-			return err
-		}
-		errors = append(errors, err)
-	}
-
-	if len(m.GetEnvironments()) < 1 {
-		err := NodeValidationError{
-			field:  "Environments",
-			reason: "value must contain at least 1 item(s)",
+			reason: "value does not match regex pattern \"^[a-z0-9._-]{0,63}$\"",
 		}
 		if !all {
 			return err
@@ -1738,7 +1769,7 @@ var _ interface {
 	ErrorName() string
 } = NodeValidationError{}
 
-var _Node_Name_Pattern = regexp.MustCompile("^[a-z0-9._-]{1,63}$")
+var _Node_Name_Pattern = regexp.MustCompile("^[a-z0-9._-]{0,63}$")
 
 var _Node_RuntimeSocket_Pattern = regexp.MustCompile("^((unix:/|tcp:).+)?$")
 
@@ -2083,6 +2114,8 @@ func (m *Enforcement) validate(all bool) error {
 			}
 		}
 	}
+
+	// no validation rules for SignatureCache
 
 	if len(errors) > 0 {
 		return EnforcementMultiError(errors)
