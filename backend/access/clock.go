@@ -42,11 +42,11 @@ func (s *Service) Sweep(ctx context.Context) error {
 func (s *Service) sweepOne(ctx context.Context, g grant.Grant) (bool, error) {
 	verb := due(g, s.Now())
 	if verb == grant.Activate {
-		locks, err := s.History.Locks(ctx, s.Now(), maxLocks)
+		closing, err := s.closing(ctx, s.Now())
 		if err != nil {
 			return false, err
 		}
-		switch e, err := s.verdict(ctx, g, locks, true); {
+		switch e, err := s.verdict(ctx, g, closing, true); {
 		case err != nil:
 			return false, err
 		case e.cause != "":

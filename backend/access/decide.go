@@ -130,8 +130,8 @@ func (s *Service) checkOpening(ctx context.Context, g grant.Grant) (*store.Since
 			return nil, none, err
 		}
 	}
-	if lost := s.groundLost(g); lost != "" {
-		return nil, none, &Error{Code: Conflict, GrantID: g.ID, Message: lost}
+	if err := s.checkGround(ctx, g); err != nil {
+		return nil, none, err
 	}
 	if err := s.checkApprovers(ctx, g); err != nil {
 		return nil, none, err

@@ -49,10 +49,16 @@ var ErrServerExists = errors.New("a server of this name has another address")
 // ErrServerAddress is what a Fleet answers where no server of the pool may have that address.
 var ErrServerAddress = errors.New("no server of this pool may have this address")
 
+// ErrNoServer is what a Fleet answers where a node does not run the server.
+var ErrNoServer = errors.New("no server of this name")
+
 // serverError is the caller's error for a failure of the Fleet. Its text names nodes and causes and holds no secret.
 func serverError(err error) error {
 	if errors.Is(err, ErrServerExists) {
 		return &Error{Code: Conflict, Message: err.Error(), cause: err}
+	}
+	if errors.Is(err, ErrNoServer) {
+		return &Error{Code: NotFound, Message: err.Error(), cause: err}
 	}
 	if errors.Is(err, ErrServerAddress) {
 		return &Error{Code: Forbidden, Message: err.Error(), cause: err}

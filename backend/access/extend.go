@@ -55,8 +55,8 @@ func (s *Service) extend(ctx context.Context, c Caller, call call, l Longer) (st
 	if !g.Live(s.Now()) {
 		return store.Record{}, &Error{Code: Conflict, GrantID: g.ID, Message: "the grant is not active"}
 	}
-	if lost := s.groundLost(g); lost != "" {
-		return store.Record{}, &Error{Code: Conflict, GrantID: g.ID, Message: lost}
+	if err := s.checkGround(ctx, g); err != nil {
+		return store.Record{}, err
 	}
 	mine, err := s.grantsOf(ctx, g.Subject)
 	if err != nil {

@@ -116,6 +116,10 @@ func (f *fleet) RemoveServer(_ context.Context, p grant.Pool, name string) error
 	return f.did("remove " + p.String() + " " + name)
 }
 
+func (f *fleet) DrainServer(_ context.Context, p grant.Pool, name string, ready bool) error {
+	return f.did(fmt.Sprintf("drain %s %s %t", p, name, ready))
+}
+
 func (f *fleet) did(call string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

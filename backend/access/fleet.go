@@ -31,6 +31,23 @@ type NodeStatus struct {
 	DriftRepaired  int64
 	WorkerStarted  time.Time
 	HAProxyVersion string
+	// Rows is how many rows of grants it has.
+	Rows int
+	// Source is where it comes from: "configuration", or the name of a discovery.
+	Source string
+	// Writer is the name of the gateway that writes to it.
+	Writer string
+	// LastDrift names rows or files of the last drift, some of them where there were many.
+	LastDrift   []string
+	LastDriftAt time.Time
+	// PendingRemovals is how many rows must go and are not confirmed to be gone.
+	PendingRemovals int
+	// CutsStreams: running streams can be ended; ReachesOldWorkers: so can rows in older workers.
+	CutsStreams       bool
+	ReachesOldWorkers bool
+	// ConfigManaged: the enforcement part of its haproxy.cfg is kept as rendered; ConfigError says why it is not.
+	ConfigManaged bool
+	ConfigError   string
 }
 
 // Server is a server of a pool's backend on one node.
@@ -56,6 +73,9 @@ type Fleet interface {
 	AddServer(ctx context.Context, p grant.Pool, s Server) error
 	// RemoveServer removes a server on every node. Removing one that is not there succeeds.
 	RemoveServer(ctx context.Context, p grant.Pool, name string) error
+	// DrainServer gives a server nothing new on every node, or takes that back where ready is set. ErrNoServer where a node
+	// does not run it.
+	DrainServer(ctx context.Context, p grant.Pool, name string, ready bool) error
 }
 
 // Nodes lists the nodes' status. Error: Forbidden, for all but auditors and operators.
@@ -68,7 +88,7 @@ func (s *Service) Nodes(_ context.Context, c Caller, environment string) ([]Node
 
 // Servers lists a pool's servers. Errors: Forbidden, Invalid, NotFound.
 func (s *Service) Servers(ctx context.Context, c Caller, environment, pool string) ([]Server, error) {
-	if err := s.mayReadFleet(c); err != nil {
+	if err := s.mayReadFleet(c); err != nil && !s.isRegistrar(c, environment) {
 		return nil, err
 	}
 	p, err := s.pool(environment, pool)
@@ -78,17 +98,30 @@ func (s *Service) Servers(ctx context.Context, c Caller, environment, pool strin
 	return s.Fleet.Servers(ctx, p.Name), nil
 }
 
-// AddServer adds a server to a pool's backend. Errors: Forbidden (for all but operators), Invalid, NotFound, Conflict.
+// AddServer adds a server to a pool's backend. For operators, and for registrars of the template that the environment is of; so
+// are the two below. Errors: Forbidden, Invalid, NotFound, Conflict, Unavailable.
 func (s *Service) AddServer(ctx context.Context, c Caller, environment, pool string, server Server, key string) ([]Server, error) {
 	return s.changeServers(ctx, c, environment, pool, "AddPoolServer", key, server, func(p grant.Pool) error {
 		return s.Fleet.AddServer(ctx, p, server)
 	})
 }
 
-// RemoveServer removes a server from a pool's backend. Errors: Forbidden (for all but operators), Invalid, NotFound.
+// RemoveServer removes a server from a pool's backend. Errors: Forbidden, Invalid, NotFound, Unavailable.
 func (s *Service) RemoveServer(ctx context.Context, c Caller, environment, pool, name, key string) ([]Server, error) {
 	return s.changeServers(ctx, c, environment, pool, "RemovePoolServer", key, Server{Name: name}, func(p grant.Pool) error {
 		return s.Fleet.RemoveServer(ctx, p, name)
+	})
+}
+
+// DrainServer lets a server of a pool's backend finish what it has and gives it nothing new, or, where ready is set, takes that
+// back. It holds until HAProxy's next reload. Errors: Forbidden, Invalid, NotFound, Unavailable.
+func (s *Service) DrainServer(ctx context.Context, c Caller, environment, pool, name string, ready bool, key string) ([]Server, error) {
+	server := Server{Name: name}
+	if ready {
+		server.AdminState = "ready" // so that a key does not stand for both
+	}
+	return s.changeServers(ctx, c, environment, pool, "DrainPoolServer", key, server, func(p grant.Pool) error {
+		return s.Fleet.DrainServer(ctx, p, name, ready)
 	})
 }
 
@@ -97,11 +130,14 @@ func (s *Service) RemoveServer(ctx context.Context, c Caller, environment, pool,
 func (s *Service) changeServers(
 	ctx context.Context, c Caller, environment, pool, method, key string, server Server, change func(grant.Pool) error,
 ) ([]Server, error) {
-	if !s.isOperator(c) {
-		return nil, errorf(Forbidden, "only an operator changes the servers of a pool")
+	if !s.isOperator(c) && !s.isRegistrar(c, environment) {
+		return nil, errorf(Forbidden, "only an operator, or a registrar of an ephemeral environment, changes the servers of a pool")
 	}
 	p, err := s.pool(environment, pool)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkEnvironment(ctx, environment); err != nil {
 		return nil, err
 	}
 	call, err := newCall(c, method, key, []any{p.Name, server})

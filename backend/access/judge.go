@@ -59,7 +59,7 @@ func (s *Service) Poke() {
 }
 
 // Judge looks at every open grant again, with the newest groups and the policy in force, and ends those that no longer
-// stand: a lock covers them, their agent works for somebody else, or policy does not allow them any more (I4). It goes by what
+// stand: a lock covers them, their environment was removed, their agent works for somebody else, or policy does not allow them any more (I4). It goes by what
 // is, not by what has changed, so it also ends what an earlier pass, or a process that died, left undone. A grant that
 // cannot be judged or ended is left as it is, and the error says so; the others are judged.
 func (s *Service) Judge(ctx context.Context) error {
@@ -74,13 +74,13 @@ func (s *Service) Judge(ctx context.Context) error {
 	unknown := 0
 	err = s.eachOpen(ctx, store.Query{States: openStates}, func(records []store.Record) error {
 		// The locks of after the grants were read: one that is lifted by then ends nothing that was opened since.
-		locks, err := s.History.Locks(ctx, s.Now(), maxLocks)
+		closing, err := s.closing(ctx, s.Now())
 		if err != nil {
-			return fmt.Errorf("read locks: %w", err)
+			return err
 		}
 		var ends []end
 		for _, r := range records {
-			e, err := s.verdict(ctx, r.Grant, locks, ours)
+			e, err := s.verdict(ctx, r.Grant, closing, ours)
 			if errors.Is(err, errUnknownPool) {
 				unknown++
 			} else if err != nil {
@@ -103,7 +103,7 @@ func (s *Service) Judge(ctx context.Context) error {
 // errOtherPolicy and errUnknownPool are what a gateway says that knows less than another one on the same store may. During
 // a roll-out they pass; what they leave open ends by itself, by a lock, or by revoking it.
 var (
-	errOtherPolicy = errors.New("the policy of this gateway is not the one that the log names last: only locks are judged here")
+	errOtherPolicy = errors.New("the policy of this gateway is not the one that the log names last: only locks and removed environments are judged here")
 	errUnknownPool = errors.New("the pool is not in the configuration of this gateway, which does not judge it")
 )
 
@@ -129,12 +129,15 @@ type end struct {
 // errUndecided says that policy could not judge a grant in time.
 var errUndecided = errors.New("policy did not answer in time; the grant stands until it does")
 
-// verdict judges one grant, by locks alone unless byPolicy is set. Without a cause it stands.
-func (s *Service) verdict(ctx context.Context, g grant.Grant, locks []grant.Lock, byPolicy bool) (end, error) {
-	for _, l := range locks {
+// verdict judges one grant, by locks and removed environments alone unless byPolicy is set. Without a cause it stands.
+func (s *Service) verdict(ctx context.Context, g grant.Grant, c closing, byPolicy bool) (end, error) {
+	for _, l := range c.locks {
 		if l.Covers(g.Subject, g.Owner, g.Pool) {
 			return end{g: g, cause: grant.CauseLock, actor: l.By, comment: lockComment(l)}, nil
 		}
+	}
+	if e, gone := s.outlived(g, c.environments); gone {
+		return e, nil
 	}
 	if !byPolicy {
 		return end{}, nil

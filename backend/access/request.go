@@ -68,6 +68,9 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask 
 		return store.Record{}, err
 	}
 	defer done()
+	if err := s.checkEnvironment(ctx, p.Name.Environment); err != nil {
+		return store.Record{}, err
+	}
 	if err := s.settle(ctx, c.Subject, p.Name); err != nil {
 		return store.Record{}, err
 	}

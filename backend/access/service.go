@@ -34,8 +34,29 @@ type Enforcement struct {
 	NodesEnforced int
 	// OldWorkersUntil is set while an older worker of some node could still admit an ended grant.
 	OldWorkersUntil time.Time
-	// StreamsNotCut says that the grant has ended and that streams which ran then may go on.
+	// StreamsNotCut says that the grant has ended and that streams which ran then may go on; StreamsUntil is until when at
+	// most, zero where nothing bounds them.
 	StreamsNotCut bool
+	StreamsUntil  time.Time
+	// Nodes is what became of the grant on each node; only where one grant is read by itself.
+	Nodes []NodeEnforcement
+}
+
+// NodeEnforcement is what became of a grant on one node. Zero times say nothing.
+type NodeEnforcement struct {
+	Node string
+	// Revision was written last; WrittenAt and VerifiedAt are when its row was written and read back.
+	Revision   int64
+	WrittenAt  time.Time
+	VerifiedAt time.Time
+	// RemovedAt is when its row was gone from memory, from the file, and from older workers.
+	RemovedAt time.Time
+	// By HAProxy's log, where it is received: requests that were admitted, and that were refused after the grant's end.
+	FirstAdmitted time.Time
+	LastAdmitted  time.Time
+	Admitted      int64
+	FirstRefused  time.Time
+	Refused       int64
 }
 
 // Enforcer makes the store's state hold on the nodes.
@@ -63,7 +84,8 @@ type Tokens interface {
 	Issue(ctx context.Context, c Claims, now time.Time) (token string, expires time.Time, err error)
 }
 
-// Config is what a Service is built of. All fields but the groups and the agents are required.
+// Config is what a Service is built of. All fields but the groups, the agents, and what is about ephemeral environments, are
+// required.
 type Config struct {
 	Grants    store.Grants
 	History   store.History
@@ -74,6 +96,10 @@ type Config struct {
 	Enforcer  Enforcer
 	Tokens    Tokens
 	Fleet     Fleet
+	// Environments and Templates are of ephemeral environments; both or none.
+	Environments store.Environments
+	Templates    Templates
+
 	Auditors  []string // groups that may read all
 	Operators []string // groups that may read and revoke all, lock, and change servers
 	// Agents are the service accounts that act for a person, by the account's subject.
@@ -102,6 +128,9 @@ func New(c Config) (*Service, error) {
 	}
 	if slices.Contains(c.Auditors, "") || slices.Contains(c.Operators, "") {
 		return nil, errors.New("access: the name of a group of auditors or operators is empty")
+	}
+	if (c.Environments == nil) != (c.Templates == nil) {
+		return nil, errors.New("access: of the two parts of ephemeral environments one is missing")
 	}
 	if c.GroupsMaxAge <= 0 {
 		return nil, errors.New("access: groups must be allowed some age")
