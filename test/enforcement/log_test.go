@@ -12,9 +12,11 @@ import (
 
 // line is a line of the access log.
 type line struct {
-	TS                                                                          float64
-	Src, ID, M, Host, Path, Be, Srv, Sub, Pool, Grant, JTI, Decision, Why, Term string
-	St, TT                                                                      int
+	TS                                                                    float64
+	At, Node, Src, ID, M, Host, Path, Be, Srv, Sub, Pool, Grant, JTI, Why string
+	TokenGrant                                                            string `json:"token_grant"`
+	Decision, Term                                                        string
+	St, TT                                                                int
 }
 
 // logged waits for the line of a request.
@@ -48,8 +50,8 @@ func TestLogIsJSONWithoutSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := line{
-		TS: l.TS, Src: "127.0.0.1", ID: l.ID, M: "GET", Host: host, Path: "/path", Be: "be_prod_billing", Srv: "s1", Sub: tokencorpus.Subject,
-		Pool: tokencorpus.Pool, Grant: tokencorpus.GrantID, JTI: tokencorpus.JTI, Decision: "allow", Why: "-", Term: l.Term, St: 200, TT: l.TT,
+		TS: l.TS, At: l.At, Node: nodeName, Src: "127.0.0.1", ID: l.ID, M: "GET", Host: host, Path: "/path", Be: "be_prod_billing", Srv: "s1", Sub: tokencorpus.Subject,
+		Pool: tokencorpus.Pool, Grant: tokencorpus.GrantID, TokenGrant: tokencorpus.GrantID, JTI: tokencorpus.JTI, Decision: "allow", Why: "-", Term: l.Term, St: 200, TT: l.TT,
 	}
 	if l != want {
 		t.Errorf("the line is %+v instead of %+v", l, want)

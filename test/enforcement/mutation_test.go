@@ -3,12 +3,14 @@ package enforcement
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // guards are the kinds of lines that keep something out.
-var guards = []string{"set-var(txn.why)", "del-header", "set-header", "replace-header", "unset-var(", "set-var(txn.decision) str(allow)", "track-sc0"}
+var guards = []string{"set-var(txn.why)", "del-header", "set-header", "replace-header", "unset-var(", "set-var(txn.decision) str(allow)", "track-sc0",
+	"txn.sighash", "sc-set-gpt0"}
 
 // loosened are changes of a guard that let more pass.
 var loosened = []struct{ name, from, to string }{
@@ -28,14 +30,18 @@ var loosened = []struct{ name, from, to string }{
 	{"any difference", `-m int 0 }`, `-m found }`},
 	{"any result", `-m int 1 }`, `-m found }`},
 	{"a number of any length", `\[0-9\]\{10\}`, `[0-9]+`},
+	{"a signature counts for the same claims", `var\(txn\.key\),concat\(\|,txn\.tok\),sha2`, `var(txn.claims),sha2`},
+	{"a signature counts for any key", `var\(txn\.key\),concat\(\|,txn\.tok\),sha2`, `var(txn.tok),sha2`},
 	{"what is asked of ours alone is asked of nobody", ` undecided ours `, ` undecided !ours `},
 	{"what is asked of others alone is asked of nobody", ` undecided !ours `, ` undecided ours `},
 }
 
 const (
-	newline  = "the end of the pattern is before a newline"
-	anyCase  = "letters in any case"
-	anything = ""
+	newline   = "the end of the pattern is before a newline"
+	anyCase   = "letters in any case"
+	missing   = "it is missing"
+	anything  = ""
+	savesWork = "without it every signature is computed (TestSignatureCacheHoldsTheHashOfKeyAndToken)"
 )
 
 // unseen are mutants that no request can show on HAProxy 2.6, each with the reason why the line stays as it is.
@@ -45,6 +51,8 @@ var unseen = []struct{ line, change, reason string }{
 	{"track-sc0", anything, "it admits and refuses nothing (TestSessionsAreTracked)"},
 	{"fhdr_cnt(host)", "exactly one or more", "HAProxy 2.6 itself refuses two hosts that differ"},
 	{"if { var(txn.decision) -m str allow }", "the beginning is enough", "there are two decisions only"},
+
+	{"sha2(256)", missing, savesWork}, {"table_gpt0", missing, savesWork}, {"track-sc1", missing, savesWork}, {"sc-set-gpt0", missing, savesWork},
 
 	{"fhdr(host)", newline, "no header has a newline"},
 	{"var(txn.tok)", newline, "no header has a newline"},
@@ -64,21 +72,24 @@ var unseen = []struct{ line, change, reason string }{
 	{"if { var(txn.decision) -m str allow }", anyCase, "there are two decisions only"},
 }
 
-type mutant struct{ name, line, text string }
+type mutant struct {
+	set              *set
+	name, line, text string
+}
 
-// mutants are the configuration with one guard taken out or loosened.
-func mutants(config string) []mutant {
+// mutants are the set's configuration with one guard taken out or loosened that is not in the other configuration.
+func (s *set) mutants(other string) []mutant {
 	var all []mutant
-	lines := strings.SplitAfter(config, "\n")
+	lines := strings.SplitAfter(string(s.config), "\n")
 	for i, line := range lines {
-		if !isGuard(line) {
+		if !isGuard(line) || strings.Contains(other, line) {
 			continue
 		}
 		add := func(name, changed string) {
 			text := strings.Join(lines[:i], "") + changed + strings.Join(lines[i+1:], "")
-			all = append(all, mutant{fmt.Sprintf("line %d: %s", i+1, name), strings.TrimSpace(line), text})
+			all = append(all, mutant{s, fmt.Sprintf("line %d: %s", i+1, name), strings.TrimSpace(line), text})
 		}
-		add("it is missing", "")
+		add(missing, "")
 		for _, l := range loosened {
 			if changed := regexp.MustCompile(l.from).ReplaceAllString(line, l.to); changed != line {
 				add(l.name, changed)
@@ -91,9 +102,10 @@ func mutants(config string) []mutant {
 // Each line that guards is taken out once and loosened in every way that applies, and at least one probe must notice. It
 // is the proof that no rule and no part of one is there without a test.
 func TestEveryGuardIsNoticedWhenItIsMissing(t *testing.T) {
-	s := newSet(t)
 	all, tried, used := probes(), 0, map[int]bool{}
-	for _, m := range mutants(string(s.config)) {
+	plain, cached := newSetOf(t, false), newSetOf(t, true)
+	for _, m := range slices.Concat(plain.mutants(""), cached.mutants(string(plain.config))) {
+		s := m.set
 		if i := m.expected(); i >= 0 {
 			used[i] = true
 			continue

@@ -25,14 +25,16 @@ type probe struct {
 // probes are all of them. They leave HAProxy's maps as they found them.
 func probes() []probe {
 	var all []probe
-	for _, part := range [][]probe{corpusProbes(), requestProbes(), goodProbes(), headerProbes(), mapProbes(), pageProbes(), http2Probes()} {
+	for _, part := range [][]probe{corpusProbes(), requestProbes(), goodProbes(), headerProbes(), mapProbes(), pageProbes(), http2Probes(), signatureProbes()} {
 		all = append(all, part...)
 	}
 	return all
 }
 
-func TestProbes(t *testing.T) {
-	w := newWorld(t)
+func TestProbes(t *testing.T) { eachMode(t, testProbes) }
+
+func testProbes(t *testing.T, s *set) {
+	w := s.run(t)
 	names := map[string]bool{}
 	for _, p := range probes() {
 		if names[p.name] {

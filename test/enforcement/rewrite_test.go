@@ -11,15 +11,16 @@ import (
 
 // The Data Plane API parses haproxy.cfg as a whole and writes it anew whenever a server is added. What it writes must be
 // the same rules in the same order, and work in the same way.
-func TestRulesSurviveARewriteByTheDataPlaneAPI(t *testing.T) {
-	s := newSet(t)
+func TestRulesSurviveARewriteByTheDataPlaneAPI(t *testing.T) { eachMode(t, testRewrite) }
+
+func testRewrite(t *testing.T, s *set) {
 	parsed, err := parser.New(options.String(string(s.config)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	rewritten := parsed.String()
 	total := 0
-	for _, kind := range []string{"http-request ", "http-response ", "use_backend ", "default_backend ", "acl "} {
+	for _, kind := range []string{"http-request ", "http-response ", "use_backend ", "default_backend ", "acl ", "stick-table "} {
 		before, after := rules(string(s.config), kind), rules(rewritten, kind)
 		total += len(before)
 		if !slices.Equal(before, after) {

@@ -15,8 +15,9 @@ import (
 // one that refuses, while a later and smaller one may succeed. Around the limit at which a good request just passes, the
 // bad ones are tried in small steps. The backend's name is as short as can be: it is the last variable, and must not fit
 // where the reason did not.
-func TestNothingPassesWhenVariablesCannotBeStored(t *testing.T) {
-	s := newSet(t)
+func TestNothingPassesWhenVariablesCannotBeStored(t *testing.T) { eachMode(t, testVariables) }
+
+func testVariables(t *testing.T, s *set) {
 	s.config = bytes.ReplaceAll(s.config, []byte("be_prod_billing"), []byte("b"))
 	pools := filepath.Join(s.input.MapsDir, "pools.map")
 	text, err := os.ReadFile(pools)

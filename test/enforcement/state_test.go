@@ -81,8 +81,9 @@ func TestEmptyMapsRefuseEverybody(t *testing.T) {
 }
 
 // HAProxy says nothing about a key that is not there; at least nobody may pass then.
-func TestMissingKeyFileRefuses(t *testing.T) {
-	s := newSet(t)
+func TestMissingKeyFileRefuses(t *testing.T) { eachMode(t, testMissingKey) }
+
+func testMissingKey(t *testing.T, s *set) {
 	if err := os.Remove(s.keys.ClutchFile); err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ const (
 	stagingHost = "billing.staging.example"
 	serviceHost = "bot.example" // the pool that service:deploy-bot has a grant for
 	clutchURL   = "https://clutch.example"
+	nodeName    = "edge-1"
 )
 
 // set is a rendered configuration on disk and the service behind it. Several HAProxys can be started with it, one after
@@ -43,7 +44,17 @@ type world struct {
 	process *haproxyproc.Process
 }
 
-func newSet(t *testing.T) *set {
+// eachMode runs f with each of the renderings: with signatures that are computed at every request, and with a cache of
+// them. Whatever is hostile must be refused in both.
+func eachMode(t *testing.T, f func(t *testing.T, s *set)) {
+	for name, cache := range map[string]bool{"without cache": false, "signature cache": true} {
+		t.Run(name, func(t *testing.T) { f(t, newSetOf(t, cache)) })
+	}
+}
+
+func newSet(t *testing.T) *set { return newSetOf(t, false) }
+
+func newSetOf(t *testing.T, signatureCache bool) *set {
 	t.Helper()
 	// t.TempDir has the test's name in it, too long for a socket.
 	dir, err := os.MkdirTemp("", "hx")
@@ -60,6 +71,7 @@ func newSet(t *testing.T) *set {
 		address: fmt.Sprintf("127.0.0.1:%d", ports[0]), tlsAddress: fmt.Sprintf("127.0.0.1:%d", ports[1]),
 	}
 	s.input = s.newInput()
+	s.input.SignatureCache = signatureCache
 	s.keys.ClutchFile = filepath.Join(s.input.KeysDir, s.keys.Clutch.KID+".pem")
 	s.write(t)
 	return s
@@ -71,7 +83,7 @@ func (s *set) newInput() haproxycfg.Input {
 		return haproxycfg.Pool{Name: name, Backend: backend, Hosts: hosts, Servers: server}
 	}
 	return haproxycfg.Input{
-		Issuer: tokencorpus.ClutchIssuer, ClutchURL: clutchURL,
+		Issuer: tokencorpus.ClutchIssuer, ClutchURL: clutchURL, NodeName: nodeName,
 		Environments: []haproxycfg.Environment{
 			{Name: tokencorpus.Environment, Lease: 30 * time.Second, Pools: []haproxycfg.Pool{
 				pool(tokencorpus.PoolName, "be_prod_billing", host), pool("ops", "be_prod_ops", opsHost), pool("bot", "be_prod_bot", serviceHost),
@@ -129,9 +141,11 @@ func (s *set) start(ctx context.Context, config []byte) (*world, error) {
 	return &world{set: s, process: process}, nil
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newSet(t).run(t) }
+
+// run starts HAProxy with the set's own configuration until the test's end.
+func (s *set) run(t *testing.T) *world {
 	t.Helper()
-	s := newSet(t)
 	w, err := s.start(t.Context(), s.config)
 	if err != nil {
 		t.Fatal(err)

@@ -75,7 +75,7 @@ func (in Input) checkEnvironments(c *checker) {
 		c.add("environments", "there is none")
 	}
 	environments, hosts, backends := names{}, names{}, names{}
-	for _, own := range []string{frontendName, deniedName, sessionsName} {
+	for _, own := range []string{frontendName, deniedName, sessionsName, signaturesName} {
 		backends[own] = "the enforcement part itself"
 	}
 	for i, environment := range in.Environments {
@@ -121,6 +121,9 @@ func (pool Pool) check(c *checker, field string, hosts names) {
 }
 
 func (in Input) checkNodes(c *checker) {
+	if in.NodeName != "" {
+		c.match(nodeName, "node", in.NodeName)
+	}
 	known, nodes := map[string]bool{}, names{}
 	for _, environment := range in.Environments {
 		known[environment.Name] = true
@@ -163,8 +166,14 @@ func (in Input) checkEnforcement(c *checker) {
 		return
 	}
 	checkPath(c, "enforcement.standalone.stats_socket", in.Standalone.StatsSocket)
-	if in.Standalone.Log != "" && in.Standalone.Log != logStdout {
-		checkAddress(c, "enforcement.standalone.log", in.Standalone.Log)
+	checkLog(c, "enforcement.standalone.log", in.Standalone.Log)
+}
+
+func checkLog(c *checker, field, value string) {
+	if file, unix := strings.CutPrefix(value, logUnix); unix {
+		checkPath(c, field, file)
+	} else if value != "" && value != logStdout {
+		checkAddress(c, field, value)
 	}
 }
 

@@ -83,6 +83,7 @@ func (in *Input) setEnforcement(e *haproxyv1.Enforcement) {
 	if e.GetHardStopAfter() != nil {
 		in.HardStopAfter = e.GetHardStopAfter().AsDuration()
 	}
+	in.SignatureCache = e.GetSignatureCache()
 	for _, b := range e.GetBinds() {
 		in.Binds = append(in.Binds, Bind{Address: b.GetAddress(), Certificate: b.GetTlsCertificate()})
 	}

@@ -60,7 +60,7 @@ func TestTablesFollowFromTheConfiguration(t *testing.T) {
 		t.Error(diff)
 	}
 	for name, table := range in.Tables() {
-		if err := table.Check(); err != nil {
+		if err := desired.NewSheet(table).Check(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -22,6 +22,10 @@ type Input struct {
 	// HardStopAfter is how long an old worker may live after a reload.
 	HardStopAfter time.Duration
 	Binds         []Bind
+	// NodeName is what the access log calls the node; its lines name none if it is empty. ForNode sets it.
+	NodeName string
+	// SignatureCache saves the computing of a signature that was verified before.
+	SignatureCache bool
 	// Standalone is what a complete haproxy.cfg needs beside the enforcement part; nil if only that part is wanted.
 	Standalone *Standalone
 }
@@ -74,7 +78,7 @@ type Bind struct {
 // Standalone is what a complete haproxy.cfg has beside the enforcement part.
 type Standalone struct {
 	StatsSocket string
-	// Log is host:port of a syslog server, or "stdout"; no log if it is empty.
+	// Log is host:port of a syslog server, "unix:/path" of its socket, or "stdout"; no log if it is empty.
 	Log string
 	// MaxConn is 4000 if it is 0.
 	MaxConn uint32
@@ -98,7 +102,7 @@ func (in Input) ForNode(name string) (Input, bool) {
 				in.Environments = append(in.Environments, environment)
 			}
 		}
-		in.Nodes = []Node{node}
+		in.Nodes, in.NodeName = []Node{node}, node.Name
 		return in, true
 	}
 	return Input{}, false

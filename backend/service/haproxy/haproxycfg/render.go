@@ -19,7 +19,12 @@ const (
 	frontendName = "fe_haproxyaccess"
 	deniedName   = "be_haproxyaccess_denied"
 	sessionsName = "st_haproxyaccess_sessions"
+	// signaturesName is there with a signature cache alone.
+	signaturesName = "st_haproxyaccess_signatures"
 )
+
+// FrontendName is the frontend that checks every request.
+const FrontendName = frontendName
 
 // SessionsTable is the stick table with a row "<subject>|<environment>/<pool>|<address>:<port>" for each client
 // connection; it is in use while a stream of it lives.
@@ -27,6 +32,7 @@ const SessionsTable = sessionsName
 
 const (
 	logStdout      = "stdout"
+	logUnix        = "unix:"
 	defaultMaxConn = 4000
 )
 
@@ -135,7 +141,8 @@ func (in Input) mapFiles() map[string][]byte {
 // view is what the enforcement template sees. Whatever stands in it unquoted has passed a pattern of check.
 type view struct {
 	Input
-	Frontend, Denied, Sessions         string
+	Frontend, Denied                   string
+	Sessions, Signatures               string
 	HardStop                           string
 	Hosts, Pools, KIDs, Grants, Leases string
 	Hygiene, KeyPaths                  []string
@@ -154,7 +161,7 @@ type statusView struct {
 func (in Input) view() view {
 	mapPath := func(name desired.Map) string { return in.MapsDir + "/" + string(name) }
 	v := view{
-		Input: in, Frontend: frontendName, Denied: deniedName, Sessions: sessionsName,
+		Input: in, Frontend: frontendName, Denied: deniedName, Sessions: sessionsName, Signatures: signaturesName,
 		HardStop: seconds(in),
 		Hosts:    mapPath(desired.Hosts), Pools: mapPath(desired.Pools), KIDs: mapPath(desired.KIDs),
 		Grants: mapPath(desired.Grants), Leases: mapPath(desired.Leases),
@@ -200,7 +207,7 @@ type serverView struct{ Name, Address string }
 
 func (in Input) standaloneView(enforcement []byte) standaloneView {
 	v := standaloneView{
-		Log: in.Standalone.Log, LogRaw: in.Standalone.Log == logStdout, StatsSocket: in.Standalone.StatsSocket,
+		Log: strings.Replace(in.Standalone.Log, logUnix, "unix@", 1), LogRaw: in.Standalone.Log == logStdout, StatsSocket: in.Standalone.StatsSocket,
 		MaxConn: in.Standalone.MaxConn, HardStop: seconds(in), Enforcement: string(enforcement),
 	}
 	if v.MaxConn == 0 {
