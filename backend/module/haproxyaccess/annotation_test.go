@@ -41,6 +41,11 @@ var actions = map[protoreflect.Name]apiv1.ActionType{
 	"ListPoolServers":  apiv1.ActionType_READ,
 	"AddPoolServer":    apiv1.ActionType_CREATE,
 	"RemovePoolServer": apiv1.ActionType_DELETE,
+	"DrainPoolServer":  apiv1.ActionType_UPDATE,
+
+	"RegisterEnvironment": apiv1.ActionType_CREATE,
+	"RemoveEnvironment":   apiv1.ActionType_DELETE,
+	"ListEnvironments":    apiv1.ActionType_READ,
 }
 
 // withoutKey are the mutations that may be repeated freely: a second token changes nothing.

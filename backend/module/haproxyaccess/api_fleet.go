@@ -39,3 +39,37 @@ func (a *api) RemovePoolServer(ctx context.Context, req *v1.RemovePoolServerRequ
 		return &v1.RemovePoolServerResponse{Servers: serverProtos(servers)}, err
 	})
 }
+
+func (a *api) DrainPoolServer(ctx context.Context, req *v1.DrainPoolServerRequest) (*v1.DrainPoolServerResponse, error) {
+	return as(ctx, a, func(c access.Caller) (*v1.DrainPoolServerResponse, error) {
+		servers, err := a.use.DrainServer(ctx, c, req.GetEnvironment(), req.GetPool(), req.GetName(), req.GetReady(), req.GetIdempotencyKey())
+		return &v1.DrainPoolServerResponse{Servers: serverProtos(servers)}, err
+	})
+}
+
+func (a *api) RegisterEnvironment(
+	ctx context.Context, req *v1.RegisterEnvironmentRequest,
+) (*v1.RegisterEnvironmentResponse, error) {
+	return as(ctx, a, func(c access.Caller) (*v1.RegisterEnvironmentResponse, error) {
+		e, err := a.use.RegisterEnvironment(ctx, c, req.GetEnvironment(), req.GetIdempotencyKey())
+		return &v1.RegisterEnvironmentResponse{Environment: environmentProto(e)}, err
+	})
+}
+
+func (a *api) RemoveEnvironment(ctx context.Context, req *v1.RemoveEnvironmentRequest) (*v1.RemoveEnvironmentResponse, error) {
+	return as(ctx, a, func(c access.Caller) (*v1.RemoveEnvironmentResponse, error) {
+		v, err := a.use.RemoveEnvironment(ctx, c, req.GetEnvironment(), req.GetIdempotencyKey())
+		return &v1.RemoveEnvironmentResponse{Covered: openProto(v.Open), Failed: uint32(v.Failed)}, err
+	})
+}
+
+func (a *api) ListEnvironments(ctx context.Context, _ *v1.ListEnvironmentsRequest) (*v1.ListEnvironmentsResponse, error) {
+	return as(ctx, a, func(c access.Caller) (*v1.ListEnvironmentsResponse, error) {
+		all, err := a.use.ListEnvironments(ctx, c)
+		resp := &v1.ListEnvironmentsResponse{}
+		for _, e := range all {
+			resp.Environments = append(resp.Environments, environmentProto(e))
+		}
+		return resp, err
+	})
+}

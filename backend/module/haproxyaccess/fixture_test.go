@@ -45,7 +45,12 @@ func fullFake() *fake {
 			LastPass: at(1), LastSuccess: at(2), Revision: 42,
 			Leases:      []access.Lease{{Environment: "prod", Until: at(3)}, {Environment: "staging", Off: true}},
 			ClockOffset: -3 * time.Second, DriftRepaired: 5, WorkerStarted: at(4), HAProxyVersion: "2.6.12",
+			Rows: 6, Source: "edge", Writer: "gateway-1", LastDrift: []string{"grants.map a", "file"}, LastDriftAt: at(5),
+			PendingRemovals: 7, CutsStreams: true, ReachesOldWorkers: true, ConfigManaged: true, ConfigError: "it does not parse",
 		}},
+		environment: access.Environment{
+			Name: "pr-1", Template: "pr-*", By: "service:ci", At: at(6), Pools: []string{"web", "api"}, Problems: []string{"a host"},
+		},
 		servers: []access.Server{
 			{
 				Node: "edge-1", Name: "web-1", Address: "10.0.0.1", Port: 8080, OperationalState: "up", AdminState: "ready",
@@ -109,8 +114,14 @@ func fullView() access.View {
 			RequestedAt: at(13), StartsAt: at(14), LapsesAt: at(15), ActivatedAt: at(16), ExpiresAt: at(17), EndedAt: at(18),
 			Cause: grant.CauseOperator, EndedBy: "audrey@example.com", Comment: "enough", Version: 7,
 		},
-		Etag:           "v7",
-		Enforcement:    access.Enforcement{NodesTotal: 3, NodesEnforced: 2, OldWorkersUntil: at(19), StreamsNotCut: true},
+		Etag: "v7",
+		Enforcement: access.Enforcement{
+			NodesTotal: 3, NodesEnforced: 2, OldWorkersUntil: at(19), StreamsNotCut: true, StreamsUntil: at(33),
+			Nodes: []access.NodeEnforcement{{
+				Node: "edge-1", Revision: 41, WrittenAt: at(51), VerifiedAt: at(52), RemovedAt: at(53), FirstAdmitted: at(54),
+				LastAdmitted: at(55), Admitted: 8, FirstRefused: at(56), Refused: 9,
+			}},
+		},
 		Hosts:          []string{"web.example", "w.example"},
 		ApproverGroups: []string{"prod-approvers", "leads"},
 		Steps:          preview.Steps,
@@ -132,7 +143,14 @@ var grantMessage = &v1.Grant{
 	State: v1.Grant_PENDING, Reason: "incident", Inputs: map[string]string{"ticket": "INC1"},
 	Duration: &durationpb.Duration{Seconds: 900}, RequestTime: second(13), StartTime: second(14), ActiveTime: second(16),
 	ExpireTime: second(17), EndTime: second(18), LapseTime: second(15), EndCause: "operator", EndComment: "enough", Etag: "v7",
-	Enforcement:    &v1.Enforcement{NodesTotal: 3, NodesEnforced: 2, OldWorkersUntil: second(19), StreamsNotCut: true},
+	Enforcement: &v1.Enforcement{
+		NodesTotal: 3, NodesEnforced: 2, OldWorkersUntil: second(19), StreamsNotCut: true, StreamsUntil: second(33),
+		Nodes: []*v1.NodeEnforcement{{
+			Node: "edge-1", Revision: 41, WriteTime: second(51), VerifyTime: second(52), RemoveTime: second(53),
+			FirstAdmittedTime: second(54), LastAdmittedTime: second(55), Admitted: 8, FirstRefusedAfterEndTime: second(56),
+			RefusedAfterEnd: 9,
+		}},
+	},
 	Approvals:      approvalMessages,
 	ApproverGroups: []string{"prod-approvers", "leads"}, Explanation: "Policy says so.",
 	Hosts: []string{"web.example", "w.example"}, Rule: "prod", Policy: "acme", PolicyHash: "abc",
@@ -194,6 +212,13 @@ var nodeMessage = &v1.NodeStatus{
 	LastPassTime: second(1), LastSuccessTime: second(2), Revision: 42,
 	Leases:      []*v1.NodeStatus_Lease{{Environment: "prod", Until: second(3)}, {Environment: "staging", Off: true}},
 	ClockOffset: &durationpb.Duration{Seconds: -3}, DriftRepaired: 5, WorkerStartTime: second(4), HaproxyVersion: "2.6.12",
+	Rows: 6, Source: "edge", Writer: "gateway-1", LastDrift: []string{"grants.map a", "file"}, LastDriftTime: second(5),
+	PendingRemovals: 7, CutsStreams: true, ReachesOldWorkers: true, ConfigManaged: true, ConfigError: "it does not parse",
+}
+
+var environmentMessage = &v1.Environment{
+	Name: "pr-1", Template: "pr-*", Actor: "service:ci", RegisterTime: second(6), Pools: []string{"web", "api"},
+	Problems: []string{"a host"},
 }
 
 var serverMessages = []*v1.PoolServer{

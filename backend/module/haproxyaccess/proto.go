@@ -29,10 +29,7 @@ func grantProto(v access.View) *v1.Grant {
 		Approvals: grantproto.Approvals(g.Approvals), Rule: g.Rule, Policy: g.Policy, PolicyHash: g.PolicyHash,
 		Explanation: g.Explanation, Groups: g.Groups, GroupsSource: g.GroupsSource, GroupsTime: grantproto.Time(g.GroupsAt),
 		BreakGlass: g.BreakGlass, Notify: g.Notify, Review: reviewProto(g.Review), Extension: extensionProto(g.Extension),
-		Enforcement: &v1.Enforcement{
-			NodesTotal: uint32(v.Enforcement.NodesTotal), NodesEnforced: uint32(v.Enforcement.NodesEnforced),
-			OldWorkersUntil: grantproto.Time(v.Enforcement.OldWorkersUntil), StreamsNotCut: v.Enforcement.StreamsNotCut,
-		},
+		Enforcement: enforcementProto(v.Enforcement),
 	}
 	if g.State == grant.Pending || g.State == grant.Approved {
 		p.LapseTime = grantproto.Time(g.LapsesAt)
@@ -135,30 +132,4 @@ func openProto(open map[grant.State]int) *v1.OpenGrants {
 	return &v1.OpenGrants{
 		Pending: uint32(open[grant.Pending]), Approved: uint32(open[grant.Approved]), Active: uint32(open[grant.Active]),
 	}
-}
-
-func nodeProto(n access.NodeStatus) *v1.NodeStatus {
-	p := &v1.NodeStatus{
-		Node: n.Node, Environments: n.Environments, Healthy: n.Healthy, Error: n.Error, Dialect: n.Dialect,
-		LastPassTime: grantproto.Time(n.LastPass), LastSuccessTime: grantproto.Time(n.LastSuccess), Revision: uint64(n.Revision),
-		ClockOffset: durationpb.New(n.ClockOffset), DriftRepaired: uint64(n.DriftRepaired),
-		WorkerStartTime: grantproto.Time(n.WorkerStarted), HaproxyVersion: n.HAProxyVersion,
-	}
-	for _, l := range n.Leases {
-		p.Leases = append(p.Leases, &v1.NodeStatus_Lease{
-			Environment: l.Environment, Off: l.Off, Until: grantproto.Time(l.Until),
-		})
-	}
-	return p
-}
-
-func serverProtos(servers []access.Server) []*v1.PoolServer {
-	var all []*v1.PoolServer
-	for _, s := range servers {
-		all = append(all, &v1.PoolServer{
-			Node: s.Node, Name: s.Name, Address: s.Address, Port: uint32(s.Port),
-			OperationalState: s.OperationalState, AdminState: s.AdminState, Error: s.Error,
-		})
-	}
-	return all
 }

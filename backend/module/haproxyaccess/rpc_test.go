@@ -207,6 +207,28 @@ var rpcs = []rpc{
 		[]any{"RemoveServer", alice, "prod", "web", "web-3", "key-00006"},
 		&v1.RemovePoolServerResponse{Servers: serverMessages},
 	},
+	{
+		"DrainPoolServer", untyped((*api).DrainPoolServer),
+		&v1.DrainPoolServerRequest{Environment: "prod", Pool: "web", Name: "web-3", Ready: true, IdempotencyKey: "key-00014"},
+		[]any{"DrainServer", alice, "prod", "web", "web-3", true, "key-00014"},
+		&v1.DrainPoolServerResponse{Servers: serverMessages},
+	},
+	{
+		"RegisterEnvironment", untyped((*api).RegisterEnvironment),
+		&v1.RegisterEnvironmentRequest{Environment: "pr-1", IdempotencyKey: "key-00015"},
+		[]any{"RegisterEnvironment", alice, "pr-1", "key-00015"},
+		&v1.RegisterEnvironmentResponse{Environment: environmentMessage},
+	},
+	{
+		"RemoveEnvironment", untyped((*api).RemoveEnvironment),
+		&v1.RemoveEnvironmentRequest{Environment: "pr-1", IdempotencyKey: "key-00016"},
+		[]any{"RemoveEnvironment", alice, "pr-1", "key-00016"},
+		&v1.RemoveEnvironmentResponse{Covered: openMessage, Failed: 5},
+	},
+	{
+		"ListEnvironments", untyped((*api).ListEnvironments), &v1.ListEnvironmentsRequest{},
+		[]any{"ListEnvironments", alice}, &v1.ListEnvironmentsResponse{Environments: []*v1.Environment{environmentMessage}},
+	},
 }
 
 func TestEveryRPCCarriesEachFieldBothWays(t *testing.T) {

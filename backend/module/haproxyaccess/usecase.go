@@ -54,6 +54,14 @@ type Fleet interface {
 	Servers(ctx context.Context, c access.Caller, environment, pool string) ([]access.Server, error)
 	AddServer(ctx context.Context, c access.Caller, environment, pool string, s access.Server, key string) ([]access.Server, error)
 	RemoveServer(ctx context.Context, c access.Caller, environment, pool, name, key string) ([]access.Server, error)
+	DrainServer(ctx context.Context, c access.Caller, environment, pool, name string, ready bool, key string) ([]access.Server, error)
+}
+
+// Environments are the use cases about ephemeral environments.
+type Environments interface {
+	RegisterEnvironment(ctx context.Context, c access.Caller, name, key string) (access.Environment, error)
+	RemoveEnvironment(ctx context.Context, c access.Caller, name, key string) (access.RemovalView, error)
+	ListEnvironments(ctx context.Context, c access.Caller) ([]access.Environment, error)
 }
 
 // UseCases is what the service offers.
@@ -64,4 +72,5 @@ type UseCases interface {
 	Operations
 	Lists
 	Fleet
+	Environments
 }

@@ -33,6 +33,8 @@ type fake struct {
 	expires time.Time
 	nodes   []access.NodeStatus
 	servers []access.Server
+
+	environment access.Environment
 }
 
 var _ UseCases = (*fake)(nil)
@@ -159,6 +161,28 @@ func (f *fake) AddServer(
 func (f *fake) RemoveServer(_ context.Context, c access.Caller, environment, pool, name, key string) ([]access.Server, error) {
 	f.ask("RemoveServer", c, environment, pool, name, key)
 	return f.servers, f.err
+}
+
+func (f *fake) DrainServer(
+	_ context.Context, c access.Caller, environment, pool, name string, ready bool, key string,
+) ([]access.Server, error) {
+	f.ask("DrainServer", c, environment, pool, name, ready, key)
+	return f.servers, f.err
+}
+
+func (f *fake) RegisterEnvironment(_ context.Context, c access.Caller, name, key string) (access.Environment, error) {
+	f.ask("RegisterEnvironment", c, name, key)
+	return f.environment, f.err
+}
+
+func (f *fake) RemoveEnvironment(_ context.Context, c access.Caller, name, key string) (access.RemovalView, error) {
+	f.ask("RemoveEnvironment", c, name, key)
+	return access.RemovalView{Open: f.lock.Open, Failed: f.lock.Failed}, f.err
+}
+
+func (f *fake) ListEnvironments(_ context.Context, c access.Caller) ([]access.Environment, error) {
+	f.ask("ListEnvironments", c)
+	return []access.Environment{f.environment}, f.err
 }
 
 // alice is logged in by way of the identity provider.
