@@ -23,43 +23,66 @@ const (
 type request struct {
 	op          string
 	method      string
-	target      target
+	target      route
 	contentType string // empty where there is no body
 	body        []byte
 	wants       []int // the statuses that mean done
 	reads       bool  // the answer's body is needed; otherwise the status says all
+	slow        bool  // bounded by Options.BulkTimeout
 }
 
 // answer is what came back with a wanted status.
 type answer struct {
+	dialect        *dialect // in which it came
 	status         int
 	date           string
 	body           []byte
 	sent, received time.Time
 }
 
-// do makes one call, with a deadline of its own below that of ctx. It decides by the status first; only then, and
-// only if it is needed, does it read the body. Every error is an *Error without credentials.
+// do makes one call in the node's dialect, which it finds out first if need be. Where the node says that it has no such
+// route, it is asked anew, and the call goes out once more if the API was replaced by one of another version.
 func (c *Client) do(ctx context.Context, r request) (answer, error) {
-	password, err := c.password()
+	d, err := c.speak(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := c.send(ctx, d, r)
+	if !saysUnknownRoute(err) {
+		return a, err
+	}
+	now, failed := c.askFor(ctx, d)
+	if failed != nil || now == d {
+		return a, err
+	}
+	return c.send(ctx, now, r)
+}
+
+// send makes one call, with a deadline of its own below that of ctx. It decides by the status first; only then, and
+// only if it is needed, does it read the body. Every error is an *Error without credentials.
+func (c *Client) send(ctx context.Context, d *dialect, r request) (answer, error) {
+	hide, authorize, err := c.credentials()
 	if err != nil {
 		return answer{}, &Error{Op: r.op, Reason: ErrPassword, Retryable: true, cause: err}
 	}
-	if password == "" {
-		return answer{}, &Error{Op: r.op, Reason: ErrPassword, Retryable: true}
+	client, err := c.wire.client()
+	if err != nil {
+		return answer{}, named(r.op, err)
 	}
-	hide := newRedactor(c.username, password)
-
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	timeout := c.timeout
+	if r.slow {
+		timeout = c.bulkTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	req, err := c.newRequest(ctx, r)
+	req, err := c.newRequest(ctx, d, r)
 	if err != nil {
 		return answer{}, &Error{Op: r.op, Reason: ErrInvalid, Message: "request cannot be built"}
 	}
-	req.SetBasicAuth(c.username, password)
+	authorize(req)
 
 	sent := c.now()
-	resp, err := c.http.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return answer{}, unreachable(ctx, r.op, err, hide)
 	}
@@ -69,7 +92,7 @@ func (c *Client) do(ctx context.Context, r request) (answer, error) {
 	if !slices.Contains(r.wants, resp.StatusCode) {
 		return answer{}, refusal(r.op, resp.StatusCode, errorBody(resp), hide)
 	}
-	a := answer{status: resp.StatusCode, date: resp.Header.Get("Date"), sent: sent, received: received}
+	a := answer{dialect: d, status: resp.StatusCode, date: resp.Header.Get("Date"), sent: sent, received: received}
 	if r.reads {
 		a.body, err = c.readBody(ctx, r.op, resp.Body, hide)
 	} else {
@@ -79,8 +102,29 @@ func (c *Client) do(ctx context.Context, r request) (answer, error) {
 	return a, err
 }
 
-func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
-	u, err := r.target.on(c.base)
+// credentials reads the password of now: how to send it, and how to hide it.
+func (c *Client) credentials() (redactor, func(*http.Request), error) {
+	if c.password == nil {
+		return redactor{}, func(*http.Request) {}, nil
+	}
+	password, err := c.password.get()
+	if err != nil {
+		return redactor{}, nil, err
+	}
+	return newRedactor(c.username, password), func(r *http.Request) { r.SetBasicAuth(c.username, password) }, nil
+}
+
+// named gives an error of this package the name of what was tried.
+func named(op string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Op = op
+	}
+	return err
+}
+
+func (c *Client) newRequest(ctx context.Context, d *dialect, r request) (*http.Request, error) {
+	u, err := r.target(d).on(c.base)
 	if err != nil {
 		return nil, err
 	}

@@ -64,10 +64,10 @@ func TestHostileKeyOrValueIsRefusedBeforeAnyCall(t *testing.T) {
 			},
 			"delete": func(ctx context.Context) error { return c.DeleteEntry(ctx, grants, text) },
 			"bulk key": func(ctx context.Context) error {
-				return c.ReplaceEntries(ctx, grants, append(manyEntries(300), dataplane.Entry{Key: text, Value: "1"}))
+				return c.ReplaceMap(ctx, grants, append(manyEntries(300), dataplane.Entry{Key: text, Value: "1"}))
 			},
 			"bulk value": func(ctx context.Context) error {
-				return c.ReplaceEntries(ctx, grants, append(manyEntries(300), dataplane.Entry{Key: "a", Value: text}))
+				return c.ReplaceMap(ctx, grants, append(manyEntries(300), dataplane.Entry{Key: "a", Value: text}))
 			},
 			"file key":     func(ctx context.Context) error { return c.PutMapFile(ctx, grants, []byte("b 1\n"+text+" 1\n")) },
 			"file value":   func(ctx context.Context) error { return c.PutMapFile(ctx, grants, []byte("b 1\na "+text+"\n")) },
@@ -82,6 +82,8 @@ func TestHostileKeyOrValueIsRefusedBeforeAnyCall(t *testing.T) {
 				return c.AddServer(ctx, "be_app", dataplane.Server{Name: "a", Address: text, Port: 1})
 			},
 			"remove": func(ctx context.Context) error { return c.RemoveServer(ctx, "be_app", text) },
+			"drain":  func(ctx context.Context) error { return c.DrainServer(ctx, "be_app", text) },
+			"ready":  func(ctx context.Context) error { return c.ReadyServer(ctx, text, "s1") },
 		}
 		for call, do := range calls {
 			err := do(ctx(t))

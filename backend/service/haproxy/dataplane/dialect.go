@@ -8,10 +8,9 @@ import (
 )
 
 // dialect is all that differs between the versions of the API. A further version is a further file with a function
-// that fills one in, as v2 does.
+// that fills one in, as v2 does, and a line in dialects.
 type dialect struct {
-	name string
-	root string // what every path begins with
+	name string // as it stands in the path: "v2"
 
 	entries        func(mapName string) target
 	entry          func(mapName, key string) target
@@ -22,21 +21,34 @@ type dialect struct {
 
 	// processes reads the answer about the running worker. It has one item where one worker runs.
 	processes func(body []byte) ([]*models.ProcessInfo, error)
-	// unwrap takes the envelope off the answer to a configuration read.
+	// unwrap takes the envelope, if any, off the answer to a configuration read.
 	unwrap func(body []byte) ([]byte, error)
+	// text reads the answer to a read of the whole configuration.
+	text func(body []byte) (string, error)
+	// runtimeAdd says that a server that is added by version may come into the running worker without a reload.
+	runtimeAdd bool
 }
+
+// dialects are all that the client speaks, in the order in which a node is asked for them.
+func dialects() []*dialect { return []*dialect{v3(), v2()} }
+
+// A route is the target of a call, once it is known which dialect the node speaks.
+type route func(d *dialect) target
 
 // The paths that all versions share below their roots.
 
-func (d dialect) info() target                  { return d.at("runtime", "info") }
-func (d dialect) bulk(mapName string) target    { return d.at("runtime", "maps", mapName) }
-func (d dialect) mapFile(mapName string) target { return d.at("storage", "maps", mapName) }
-func (d dialect) version() target               { return d.at("configuration", "version") }
-func (d dialect) transactions() target          { return d.at("transactions") }
-func (d dialect) transaction(id string) target  { return d.at("transactions", id) }
+func (d *dialect) about() target                 { return target{path: "/" + d.name + "/info"} }
+func (d *dialect) info() target                  { return d.at("runtime", "info") }
+func (d *dialect) bulk(mapName string) target    { return d.at("runtime", "maps", mapName) }
+func (d *dialect) mapFile(mapName string) target { return d.at("storage", "maps", mapName) }
+func (d *dialect) version() target               { return d.at("configuration", "version") }
+func (d *dialect) raw() target                   { return d.at("configuration", "raw") }
+func (d *dialect) backends() target              { return d.at("configuration", "backends") }
+func (d *dialect) transactions() target          { return d.at("transactions") }
+func (d *dialect) transaction(id string) target  { return d.at("transactions", id) }
 
-func (d dialect) at(segments ...string) target {
-	return target{path: d.root + escape(segments...)}
+func (d *dialect) at(segments ...string) target {
+	return target{path: "/" + d.name + "/services/haproxy" + escape(segments...)}
 }
 
 // target is a path, already escaped, and a query.

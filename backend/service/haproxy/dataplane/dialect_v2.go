@@ -7,9 +7,10 @@ import (
 	"github.com/haproxytech/client-native/v5/models"
 )
 
-// v2 is the dialect of the Data Plane API 2.x.
-func v2() dialect {
-	d := dialect{name: "v2", root: "/v2/services/haproxy", processes: v2Processes, unwrap: v2Unwrap}
+// v2 is the dialect of the Data Plane API 2.x: the parent of an object is a parameter, a configuration read comes in an
+// envelope, and the running workers are a list.
+func v2() *dialect {
+	d := &dialect{name: "v2", processes: v2Processes, unwrap: v2Unwrap, text: v2Text}
 	d.entries = func(mapName string) target { return d.at("runtime", "maps_entries").with("map", mapName) }
 	d.entry = func(mapName, key string) target { return d.at("runtime", "maps_entries", key).with("map", mapName) }
 	d.servers = func(backend string) target {
@@ -43,4 +44,14 @@ func v2Unwrap(body []byte) ([]byte, error) {
 		return nil, errors.New("no envelope")
 	}
 	return envelope.Data, nil
+}
+
+func v2Text(body []byte) (string, error) {
+	data, err := v2Unwrap(body)
+	if err != nil {
+		return "", err
+	}
+	var text string
+	err = decode(data, &text)
+	return text, err
 }

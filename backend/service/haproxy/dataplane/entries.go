@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -24,7 +23,8 @@ func (c *Client) Entries(ctx context.Context, mapName string) ([]Entry, error) {
 		return nil, err
 	}
 	a, err := c.do(ctx, request{
-		op: op, method: http.MethodGet, target: c.dialect.entries(mapName), wants: []int{http.StatusOK}, reads: true,
+		op: op, method: http.MethodGet, target: func(d *dialect) target { return d.entries(mapName) },
+		wants: []int{http.StatusOK}, reads: true,
 	})
 	if err != nil {
 		return nil, err
@@ -61,8 +61,10 @@ func (c *Client) AddEntry(ctx context.Context, mapName string, e Entry) error {
 	if err := checkMapEntry(mapName, e); err != nil {
 		return err
 	}
-	err := c.write(ctx, "add map entry", http.MethodPost, c.dialect.entries(mapName),
-		models.MapEntry{Key: e.Key, Value: e.Value}, http.StatusCreated)
+	err := c.write(ctx, request{
+		op: "add map entry", method: http.MethodPost, target: func(d *dialect) target { return d.entries(mapName) },
+		wants: []int{http.StatusCreated},
+	}, models.MapEntry{Key: e.Key, Value: e.Value})
 	return reason(err, ErrExists, func(e *Error) bool { return e.Status == http.StatusConflict })
 }
 
@@ -75,7 +77,10 @@ func (c *Client) SetEntry(ctx context.Context, mapName string, e Entry) error {
 	body := struct {
 		Value string `json:"value"`
 	}{e.Value}
-	err := c.write(ctx, "set map entry", http.MethodPut, c.dialect.entry(mapName, e.Key), body, http.StatusOK)
+	err := c.write(ctx, request{
+		op: "set map entry", method: http.MethodPut, target: func(d *dialect) target { return d.entry(mapName, e.Key) },
+		wants: []int{http.StatusOK},
+	}, body)
 	return reason(err, ErrNoEntry, saysNoEntry)
 }
 
@@ -88,72 +93,11 @@ func (c *Client) DeleteEntry(ctx context.Context, mapName, key string) error {
 	if err := CheckKey(key); err != nil {
 		return err
 	}
-	err := c.write(ctx, "delete map entry", http.MethodDelete, c.dialect.entry(mapName, key), nil, http.StatusNoContent)
+	_, err := c.do(ctx, request{
+		op: "delete map entry", method: http.MethodDelete, target: func(d *dialect) target { return d.entry(mapName, key) },
+		wants: []int{http.StatusNoContent},
+	})
 	return reason(err, ErrNoEntry, saysNoEntry)
-}
-
-// bulkLimit is the payload up to which the API's bulk call adds lines in place of replacing the map.
-const bulkLimit = 8 << 10
-
-// ReplaceEntries replaces a map of the running worker at once, so that no request meets a part of it; the file stays
-// as it is. The API does so only for a payload above 8 KiB: below it the error is ErrTooSmall and nothing was called.
-// Afterwards the map is read back: ErrNotApplied means that it holds something else now (the API loses the last entry
-// of some payloads and commits the rest of one that was refused in part). The caller then mends it entry by entry.
-func (c *Client) ReplaceEntries(ctx context.Context, mapName string, entries []Entry) error {
-	const op = "replace map entries"
-	if err := checkMapName(mapName); err != nil {
-		return err
-	}
-	rows, err := bulkPayload(op, entries)
-	if err != nil {
-		return err
-	}
-	if err := c.write(ctx, op, http.MethodPut, c.dialect.bulk(mapName), rows, http.StatusCreated); err != nil {
-		return err
-	}
-	held, err := c.Entries(ctx, mapName)
-	if err != nil {
-		return fmt.Errorf("%s: read back: %w", op, err)
-	}
-	return compareEntries(op, entries, held)
-}
-
-func bulkPayload(op string, entries []Entry) (models.MapEntries, error) {
-	size := 0
-	rows := make(models.MapEntries, 0, len(entries))
-	for _, e := range entries {
-		if err := CheckEntry(e); err != nil {
-			return nil, err
-		}
-		size += len(e.Key) + len(e.Value) + len(" \n")
-		rows = append(rows, &models.MapEntry{Key: e.Key, Value: e.Value})
-	}
-	if len(Duplicates(entries)) > 0 {
-		return nil, &InvalidError{Field: "key", Why: "it stands twice"}
-	}
-	if size <= bulkLimit {
-		return nil, &Error{Op: op, Reason: ErrTooSmall}
-	}
-	return rows, nil
-}
-
-func compareEntries(op string, want, held []Entry) error {
-	left := make(map[string]string, len(want))
-	for _, e := range want {
-		left[e.Key] = e.Value
-	}
-	foreign := 0
-	for _, e := range held {
-		if value, ok := left[e.Key]; ok && value == e.Value {
-			delete(left, e.Key)
-		} else {
-			foreign++
-		}
-	}
-	if len(left)+foreign > 0 {
-		return notApplied(op, "%d entries are missing, %d are not ours or double", len(left), foreign)
-	}
-	return nil
 }
 
 func checkMapEntry(mapName string, e Entry) error {
@@ -163,17 +107,14 @@ func checkMapEntry(mapName string, e Entry) error {
 	return CheckEntry(e)
 }
 
-// write sends a JSON body, or none for nil, and wants one status.
-func (c *Client) write(ctx context.Context, op, method string, to target, body any, want int) error {
-	r := request{op: op, method: method, target: to, wants: []int{want}}
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return &Error{Op: op, Reason: ErrInvalid, Message: "body cannot be encoded"}
-		}
-		r.body, r.contentType = text, jsonBody
+// write sends a JSON body.
+func (c *Client) write(ctx context.Context, r request, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return &Error{Op: r.op, Reason: ErrInvalid, Message: "body cannot be encoded"}
 	}
-	_, err := c.do(ctx, r)
+	r.body, r.contentType = text, jsonBody
+	_, err = c.do(ctx, r)
 	return err
 }
 

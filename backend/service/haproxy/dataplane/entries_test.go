@@ -26,26 +26,28 @@ func memory(s *dataplanetest.Server, entries ...dataplane.Entry) {
 }
 
 func TestMemoryChangesAndTheFileStays(t *testing.T) {
-	s, c := start(t)
-	s.EditFile(grants, "x 1\n")
-	noError(t, c.AddEntry(ctx(t), grants, row))
-	other := dataplane.Entry{Key: row.Key, Value: "1900000009:g2"}
-	noError(t, c.SetEntry(ctx(t), grants, other))
-	if diff := cmp.Diff([]dataplane.Entry{other}, s.Memory(grants)); diff != "" {
-		t.Fatalf("memory after add and set (-want +got):\n%s", diff)
-	}
-	got, err := c.Entries(ctx(t), grants)
-	noError(t, err)
-	if diff := cmp.Diff([]dataplane.Entry{other}, got); diff != "" {
-		t.Fatalf("entries (-want +got):\n%s", diff)
-	}
-	noError(t, c.DeleteEntry(ctx(t), grants, row.Key))
-	if left := s.Memory(grants); len(left) != 0 {
-		t.Fatalf("memory after delete: %v", left)
-	}
-	if s.File(grants) != "x 1\n" {
-		t.Fatalf("file changed to %q", s.File(grants))
-	}
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		s.EditFile(grants, "x 1\n")
+		noError(t, c.AddEntry(ctx(t), grants, row))
+		other := dataplane.Entry{Key: row.Key, Value: "1900000009:g2"}
+		noError(t, c.SetEntry(ctx(t), grants, other))
+		if diff := cmp.Diff([]dataplane.Entry{other}, s.Memory(grants)); diff != "" {
+			t.Fatalf("memory after add and set (-want +got):\n%s", diff)
+		}
+		got, err := c.Entries(ctx(t), grants)
+		noError(t, err)
+		if diff := cmp.Diff([]dataplane.Entry{other}, got); diff != "" {
+			t.Fatalf("entries (-want +got):\n%s", diff)
+		}
+		noError(t, c.DeleteEntry(ctx(t), grants, row.Key))
+		if left := s.Memory(grants); len(left) != 0 {
+			t.Fatalf("memory after delete: %v", left)
+		}
+		if s.File(grants) != "x 1\n" {
+			t.Fatalf("file changed to %q", s.File(grants))
+		}
+	})
 }
 
 // The path of a key is written out by hand: every byte but letters, digits, dot, dash and underscore is escaped once.
@@ -61,48 +63,54 @@ func TestKeyStaysOneSegmentOfThePath(t *testing.T) {
 }
 
 func TestForceSyncIsNeverAskedFor(t *testing.T) {
-	s, c := start(t)
-	for _, call := range everyCall(c) {
-		_ = call(ctx(t))
-	}
-	if len(s.Calls()) < 20 {
-		t.Fatalf("only %d calls", len(s.Calls()))
-	}
-	for _, call := range s.Calls() {
-		if strings.Contains(call.Query+call.Body, "force_sync") {
-			t.Errorf("%+v asks for it", call)
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		for _, call := range everyCall(c) {
+			_ = call(ctx(t))
 		}
-	}
+		if len(s.Calls()) < 20 {
+			t.Fatalf("only %d calls", len(s.Calls()))
+		}
+		for _, call := range s.Calls() {
+			if strings.Contains(call.Query+call.Body, "force_sync") {
+				t.Errorf("%+v asks for it", call)
+			}
+		}
+	})
 }
 
 func TestAddOfAKeyThatIsThereIsErrExists(t *testing.T) {
-	s, c := start(t)
-	memory(s, row)
-	err := c.AddEntry(ctx(t), grants, row)
-	wantIs(t, err, dataplane.ErrExists)
-	if dataplane.Retryable(err) {
-		t.Error("it is retryable")
-	}
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		memory(s, row)
+		err := c.AddEntry(ctx(t), grants, row)
+		wantIs(t, err, dataplane.ErrExists)
+		if dataplane.Retryable(err) {
+			t.Error("it is retryable")
+		}
+	})
 }
 
 func TestDoublesAreReported(t *testing.T) {
-	s, c := start(t)
-	second := dataplane.Entry{Key: row.Key, Value: "2"}
-	memory(s, row, dataplane.Entry{Key: "b", Value: "1"}, second, second)
-	got, err := c.Entries(ctx(t), grants)
-	noError(t, err)
-	if diff := cmp.Diff([]dataplane.Entry{row, {Key: "b", Value: "1"}, second, second}, got); diff != "" {
-		t.Fatalf("entries (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{row.Key}, dataplane.Duplicates(got)); diff != "" {
-		t.Fatalf("doubles (-want +got):\n%s", diff)
-	}
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		second := dataplane.Entry{Key: row.Key, Value: "2"}
+		memory(s, row, dataplane.Entry{Key: "b", Value: "1"}, second, second)
+		got, err := c.Entries(ctx(t), grants)
+		noError(t, err)
+		if diff := cmp.Diff([]dataplane.Entry{row, {Key: "b", Value: "1"}, second, second}, got); diff != "" {
+			t.Fatalf("entries (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{row.Key}, dataplane.Duplicates(got)); diff != "" {
+			t.Fatalf("doubles (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // answering is a server that gives one answer to every call.
 func answering(t *testing.T, status int, contentType, body string) *dataplane.Client {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := httptest.NewServer(asV2(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(body))
@@ -161,22 +169,28 @@ func TestOnlyHAProxysWordsMeanThatAnEntryIsNotThere(t *testing.T) {
 }
 
 func TestDownHAProxyIsNeverAnAnswer(t *testing.T) {
-	s, c := start(t)
-	memory(s, row)
-	s.SetDown(true)
-	for name, call := range everyCall(c) {
-		switch name {
-		case "MapFile", "PutMapFile": // the disk is there without HAProxy
-			continue
-		case "AddServer", "RemoveServer": // see TestServerIsNotGoneWhereHAProxyIsDown
-			continue
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		memory(s, row)
+		s.SetDown(true)
+		for name, call := range everyCall(c) {
+			switch name {
+			case "MapFile", "PutMapFile": // the disk is there without HAProxy
+				continue
+			case "Discover": // the client of start knows
+				continue
+			case "RawConfiguration", "Backends", "validate": // nor does the configuration need it
+				continue
+			case "AddServer", "RemoveServer": // see TestServerIsNotGoneWhereHAProxyIsDown
+				continue
+			}
+			err := call(ctx(t))
+			wantIs(t, err, dataplane.ErrHAProxyDown)
+			if !dataplane.Retryable(err) {
+				t.Errorf("%s: not retryable", name)
+			}
 		}
-		err := call(ctx(t))
-		wantIs(t, err, dataplane.ErrHAProxyDown)
-		if !dataplane.Retryable(err) {
-			t.Errorf("%s: not retryable", name)
-		}
-	}
+	})
 }
 
 // A list that is not surely whole must not be read as one: absence from it would count as proof.
@@ -196,51 +210,12 @@ func TestUnclearListIsNoList(t *testing.T) {
 }
 
 func TestEmptyMapIsAnEmptyList(t *testing.T) {
-	_, c := start(t)
-	got, err := c.Entries(ctx(t), grants)
-	noError(t, err)
-	if len(got) != 0 {
-		t.Fatalf("entries %v", got)
-	}
-}
-
-func TestBulkBelowEightKiBIsRefusedAndNotCalled(t *testing.T) {
-	s, c := start(t)
-	exact := []dataplane.Entry{}
-	for i := range 32 { // 32 lines of 256 bytes, the blank and the newline included: 8192
-		exact = append(exact, dataplane.Entry{Key: fmt.Sprintf("%0200d", i), Value: strings.Repeat("v", 54)})
-	}
-	for name, entries := range map[string][]dataplane.Entry{"none": nil, "one": {row}, "8192 bytes": exact} {
-		err := c.ReplaceEntries(ctx(t), grants, entries)
-		if !errors.Is(err, dataplane.ErrTooSmall) || len(s.Calls()) != 0 {
-			t.Errorf("%s: error %v after %d calls", name, err, len(s.Calls()))
+	inBoth(t, func(t *testing.T) {
+		_, c := start(t)
+		got, err := c.Entries(ctx(t), grants)
+		noError(t, err)
+		if len(got) != 0 {
+			t.Fatalf("entries %v", got)
 		}
-	}
-	above := append(exact, dataplane.Entry{Key: "a", Value: "b"})
-	noError(t, c.ReplaceEntries(ctx(t), grants, above))
-}
-
-func TestBulkReplacesAndReadsBack(t *testing.T) {
-	s, c := start(t)
-	memory(s, row)
-	want := manyEntries(300)
-	noError(t, c.ReplaceEntries(ctx(t), grants, want))
-	if diff := cmp.Diff(want, s.Memory(grants)); diff != "" {
-		t.Fatalf("memory (-want +got):\n%s", diff)
-	}
-	if call := s.Calls()[0]; call.Method != http.MethodPut || call.Path != "/v2/services/haproxy/runtime/maps/grants.map" || call.Query != "" {
-		t.Fatalf("call is %s %s?%s", call.Method, call.Path, call.Query)
-	}
-	for _, fault := range []dataplanetest.Fault{dataplanetest.Half, dataplanetest.Pretend} {
-		s.SetFault(always(fault, http.MethodPut, "runtime/maps/"))
-		memory(s, row)
-		wantIs(t, c.ReplaceEntries(ctx(t), grants, want), dataplane.ErrNotApplied)
-	}
-	s.SetFault(always(dataplanetest.Refuse, http.MethodGet, "maps_entries"))
-	wantIs(t, c.ReplaceEntries(ctx(t), grants, want), dataplane.ErrUnreachable)
-}
-
-func TestBulkWithADoubleIsRefused(t *testing.T) {
-	_, c := start(t)
-	wantIs(t, c.ReplaceEntries(ctx(t), grants, append(manyEntries(300), manyEntries(1)...)), dataplane.ErrInvalid)
+	})
 }

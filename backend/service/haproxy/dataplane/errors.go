@@ -15,7 +15,10 @@ import (
 // What a failed call can mean. Use errors.Is.
 var (
 	ErrInvalid      = errors.New("invalid argument")                           // refused before any call
-	ErrPassword     = errors.New("no password")                                // Options.Password failed
+	ErrPassword     = errors.New("no password")                                // Options.Password never gave one
+	ErrCertificate  = errors.New("no client certificate")                      // Options.ClientCertificate never gave one
+	ErrRoots        = errors.New("no certificate authorities")                 // Options.Roots never gave any
+	ErrNoDialect    = errors.New("neither /v2 nor /v3 of the data plane api")  // what answers is something else
 	ErrUnreachable  = errors.New("no answer from the data plane api")          // or only a part of one
 	ErrUnauthorized = errors.New("credentials refused by the data plane api")  // 401, 403
 	ErrHAProxyDown  = errors.New("haproxy does not answer the data plane api") // the API runs, HAProxy does not
@@ -26,10 +29,12 @@ var (
 	ErrNoMap        = errors.New("no such map")
 	ErrNoServer     = errors.New("no such server")
 	ErrTooSmall     = errors.New("payload too small for an atomic replace")
+	ErrRejected     = errors.New("configuration refused by haproxy")        // before it took effect
 	ErrConflict     = errors.New("configuration changed by another writer") // after all attempts
 	ErrReloadFailed = errors.New("haproxy refused to reload")               // the change was undone, unless ErrNotUndone
 	ErrNotUndone    = errors.New("failed change left in the configuration") // a person must look
 	ErrNotApplied   = errors.New("answered as done, but not in force")
+	ErrNotUp        = errors.New("server is in place, but not up") // its health check fails, or the first has not come yet
 )
 
 // Error is what every failed call returns, except for a refused argument (*InvalidError). Its text is one line of
@@ -146,7 +151,7 @@ func (r redactor) remove(text string) string {
 	return text
 }
 
-const maxMessage = 200
+const maxMessage = 400
 
 // line makes a text from a node fit for a log: one line, printable, short, and without the credentials.
 func (r redactor) line(text string) string {

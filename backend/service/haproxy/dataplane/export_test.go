@@ -12,5 +12,9 @@ func Hasten(c *Client) { c.changePause, c.settlePause = time.Millisecond, time.M
 
 // Dial connects as the client would to an address that a name led to.
 func Dial(ctx context.Context, c *Client, address string) (net.Conn, error) {
-	return c.http.Transport.(*http.Transport).DialContext(ctx, "tcp", address)
+	client, err := c.wire.client()
+	if err != nil {
+		return nil, err
+	}
+	return client.Transport.(*http.Transport).DialContext(ctx, "tcp", address)
 }

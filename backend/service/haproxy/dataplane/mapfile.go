@@ -17,7 +17,7 @@ func (c *Client) MapFile(ctx context.Context, mapName string) ([]byte, error) {
 		return nil, err
 	}
 	a, err := c.do(ctx, request{
-		op: "read map file", method: http.MethodGet, target: c.dialect.mapFile(mapName),
+		op: "read map file", method: http.MethodGet, target: func(d *dialect) target { return d.mapFile(mapName) },
 		wants: []int{http.StatusOK}, reads: true,
 	})
 	if err != nil {
@@ -42,8 +42,8 @@ func (c *Client) PutMapFile(ctx context.Context, mapName string, text []byte) er
 		text = emptyFile
 	}
 	_, err := c.do(ctx, request{
-		op: "write map file", method: http.MethodPut, target: c.dialect.mapFile(mapName).with("skip_reload", "true"),
-		contentType: textBody, body: text, wants: []int{http.StatusNoContent},
+		op: "write map file", method: http.MethodPut, contentType: textBody, body: text, wants: []int{http.StatusNoContent},
+		target: func(d *dialect) target { return d.mapFile(mapName).with("skip_reload", "true") },
 	})
 	return err
 }

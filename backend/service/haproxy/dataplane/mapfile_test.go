@@ -30,38 +30,44 @@ func TestFileIsReplacedWithoutAReload(t *testing.T) {
 
 // The real API answers 422 to an empty body.
 func TestFileCanBeEmptied(t *testing.T) {
-	s, c := start(t)
-	s.EditFile(grants, "a 1\n")
-	noError(t, c.PutMapFile(ctx(t), grants, nil))
-	got, err := c.MapFile(ctx(t), grants)
-	noError(t, err)
-	if len(got) != 0 {
-		t.Fatalf("file reads %q", got)
-	}
-	s.Reload()
-	if left := s.Memory(grants); len(left) != 0 {
-		t.Fatalf("memory after the reload: %v", left)
-	}
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		s.EditFile(grants, "a 1\n")
+		noError(t, c.PutMapFile(ctx(t), grants, nil))
+		got, err := c.MapFile(ctx(t), grants)
+		noError(t, err)
+		if len(got) != 0 {
+			t.Fatalf("file reads %q", got)
+		}
+		s.Reload()
+		if left := s.Memory(grants); len(left) != 0 {
+			t.Fatalf("memory after the reload: %v", left)
+		}
+	})
 }
 
 // What a foreigner left is shown as it is, since it is to be found and reported.
 func TestForeignFileIsReadByteForByte(t *testing.T) {
-	s, c := start(t)
-	for _, text := range []string{"", "\n\n", "# c\nä\x00 \"x\n", "a 1"} {
-		s.EditFile(grants, text)
-		got, err := c.MapFile(ctx(t), grants)
-		noError(t, err)
-		if string(got) != text {
-			t.Errorf("file %q reads %q", text, got)
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		for _, text := range []string{"", "\n\n", "# c\nä\x00 \"x\n", "a 1"} {
+			s.EditFile(grants, text)
+			got, err := c.MapFile(ctx(t), grants)
+			noError(t, err)
+			if string(got) != text {
+				t.Errorf("file %q reads %q", text, got)
+			}
 		}
-	}
+	})
 }
 
 func TestMissingFileIsAnError(t *testing.T) {
-	_, c := start(t)
-	_, err := c.MapFile(ctx(t), "absent.map")
-	var e *dataplane.Error
-	if !errors.As(err, &e) || e.Status != http.StatusNotFound {
-		t.Fatalf("error is %v", err)
-	}
+	inBoth(t, func(t *testing.T) {
+		_, c := start(t)
+		_, err := c.MapFile(ctx(t), "absent.map")
+		var e *dataplane.Error
+		if !errors.As(err, &e) || e.Status != http.StatusNotFound {
+			t.Fatalf("error is %v", err)
+		}
+	})
 }

@@ -2,6 +2,8 @@ package dataplane_test
 
 import (
 	"context"
+	"crypto/x509"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,18 +75,16 @@ func TestMissingOptionsAreErrors(t *testing.T) {
 		"colon in username":  {URL: "https://a", Username: "a:b", Password: password},
 		"no password":        {URL: "https://a", Username: "u"},
 		"negative timeout":   {URL: "https://a", Username: "u", Password: password, Timeout: -1},
+		"negative bulk":      {URL: "https://a", Username: "u", Password: password, BulkTimeout: -1},
+		"user, no password":  {URL: "https://a", Username: "u", ClientCertificate: dataplane.FileCertificate("c", "k")},
+		"certificate, http":  {URL: "http://127.0.0.1:1", ClientCertificate: dataplane.FileCertificate("c", "k")},
+		"two kinds of roots": {URL: "https://a", Username: "u", Password: password, RootCAs: x509.NewCertPool(), Roots: dataplane.FileRoots("c")},
+		"roots in memory":    {URL: "https://a", Username: "u", Password: password, Roots: dataplane.FileRoots("c"), Transport: http.DefaultTransport},
 		"negative maxanswer": {URL: "https://a", Username: "u", Password: password, MaxAnswer: -1},
 	} {
 		if _, err := dataplane.New(o); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-	}
-}
-
-func TestDialectIsNamed(t *testing.T) {
-	_, c := start(t)
-	if c.Dialect() != "v2" {
-		t.Errorf("dialect is %q", c.Dialect())
 	}
 }
 
@@ -110,17 +110,21 @@ func TestChangedPasswordFileCountsAtTheNextCall(t *testing.T) {
 	wantIs(t, read(), dataplane.ErrUnauthorized)
 	write("marker-OTHER")
 	noError(t, read())
-	s.ResetCalls()
+	noError(t, c.CredentialError())
 	for name, text := range map[string]string{
 		"empty": "", "newline": "\n", "two lines": "a\nb\n", "nul": "a\x00", "large": strings.Repeat("a", 5000),
 	} {
 		write(text)
-		err := read()
-		wantIs(t, err, dataplane.ErrPassword)
-		if len(s.Calls()) != 0 {
-			t.Fatalf("%s: a call was made", name)
+		noError(t, read()) // with the password of before
+		if err := c.CredentialError(); err == nil || !strings.Contains(err.Error(), "password: read password file: it ") {
+			t.Errorf("%s: credential error is %v", name, err)
 		}
 	}
+	s.SetPasswords("marker-NEXT")
+	wantIs(t, read(), dataplane.ErrUnauthorized)
+	write("marker-NEXT")
+	noError(t, read())
+	noError(t, c.CredentialError())
 }
 
 func TestPasswordFileLosesOneNewlineOnly(t *testing.T) {

@@ -14,16 +14,14 @@ import (
 const (
 	// How often to look whether the running worker shows a change, after the commit's answer: for 2.5 s.
 	settlePolls = 25
-
-	ready = models.RuntimeServerAdminStateReady
-	maint = models.RuntimeServerAdminStateMaint
 )
 
-// AddServer adds a server to a backend, in the configuration and, by a forced reload, in the running worker; only
-// Name, Address and Port count. On success the worker has it and it is not in maintenance. Errors: ErrExists,
-// ErrConflict after several attempts, ErrReloadFailed where HAProxy did not take it and it was undone, ErrNotApplied
-// where the worker does not have it though the API said so, and it was undone; ErrNotUndone beside one of the two
-// where the configuration still has it; ErrInvalid. After another error read Servers to know what is there.
+// AddServer adds a server to a backend, in the configuration and in the running worker; only Name, Address and Port
+// count. /v3 does it without a reload where HAProxy can add it at run time; else HAProxy reloads. On success the worker
+// has it, ready and up. Errors: ErrExists, ErrConflict after several attempts, ErrReloadFailed where HAProxy did not
+// take it and it was undone, ErrNotApplied where the worker does not have it though the API said so, and it was undone;
+// ErrNotUndone beside one of the two where the configuration still has it; ErrNotUp where it is in place and HAProxy
+// holds it for down; ErrInvalid. After another error read Servers to know what is there.
 func (c *Client) AddServer(ctx context.Context, backend string, s Server) error {
 	const op = "add server"
 	if err := checkBackend(backend); err != nil {
@@ -37,9 +35,17 @@ func (c *Client) AddServer(ctx context.Context, backend string, s Server) error 
 	if err != nil {
 		return &Error{Op: op, Reason: ErrInvalid, Message: "server cannot be encoded"}
 	}
-	err = c.change(ctx, op, c.insert(op, backend, definition))
-	if unknown := (*unknownOutcome)(nil); errors.As(err, &unknown) {
-		err = c.resolve(ctx, backend, s.Name, true, err)
+	d, err := c.speak(ctx)
+	if err != nil {
+		return err
+	}
+	if d.runtimeAdd {
+		err = c.create(ctx, op, backend, s.Name, definition)
+	} else {
+		err = c.change(ctx, op, c.insert(op, backend, definition))
+		if unknown := (*unknownOutcome)(nil); errors.As(err, &unknown) {
+			err = c.resolve(ctx, backend, s.Name, true, err)
+		}
 	}
 	if err == nil {
 		err = c.settled(ctx, op, backend, s.Name, true)
@@ -50,7 +56,7 @@ func (c *Client) AddServer(ctx context.Context, backend string, s Server) error 
 	if err != nil {
 		return err
 	}
-	return c.leaveMaintenance(ctx, backend, s.Name)
+	return c.bringUp(ctx, backend, s.Name)
 }
 
 // RemoveServer removes a server from a backend, in the configuration and, by a forced reload, in the running worker.
@@ -88,7 +94,8 @@ func (c *Client) RemoveServer(ctx context.Context, backend, name string) error {
 func (c *Client) insert(op, backend string, definition json.RawMessage) func(context.Context, string) error {
 	return func(ctx context.Context, transaction string) error {
 		_, err := c.do(ctx, request{
-			op: op, method: http.MethodPost, target: c.dialect.servers(backend).with("transaction_id", transaction),
+			op: op, method: http.MethodPost,
+			target:      func(d *dialect) target { return d.servers(backend).with("transaction_id", transaction) },
 			contentType: jsonBody, body: definition, wants: []int{http.StatusCreated, http.StatusAccepted},
 		})
 		return conflict(err)
@@ -98,8 +105,9 @@ func (c *Client) insert(op, backend string, definition json.RawMessage) func(con
 func (c *Client) remove(op, backend, name string) func(context.Context, string) error {
 	return func(ctx context.Context, transaction string) error {
 		_, err := c.do(ctx, request{
-			op: op, method: http.MethodDelete, target: c.dialect.server(backend, name).with("transaction_id", transaction),
-			wants: []int{http.StatusNoContent, http.StatusAccepted},
+			op: op, method: http.MethodDelete,
+			target: func(d *dialect) target { return d.server(backend, name).with("transaction_id", transaction) },
+			wants:  []int{http.StatusNoContent, http.StatusAccepted},
 		})
 		return reason(conflict(err), ErrNoServer, func(e *Error) bool {
 			return e.Status == http.StatusNotFound && strings.Contains(e.said, "does not exist")
@@ -152,27 +160,4 @@ func (c *Client) undo(ctx context.Context, backend, name string, want bool, edit
 		return cause
 	}
 	return errors.Join(cause, &Error{Op: "undo", Reason: ErrNotUndone}, changed, err)
-}
-
-// leaveMaintenance sets a server ready that came up in maintenance, as one does that was added without a reload, and
-// looks again.
-func (c *Client) leaveMaintenance(ctx context.Context, backend, name string) error {
-	const op = "set server ready"
-	found, err := c.runningServer(ctx, backend, name)
-	if err != nil {
-		return err
-	}
-	if found != nil && found.AdminState == maint {
-		body := models.RuntimeServer{AdminState: ready}
-		if err := c.write(ctx, op, http.MethodPut, c.dialect.runtimeServer(backend, name), body, http.StatusOK); err != nil {
-			return err
-		}
-		if found, err = c.runningServer(ctx, backend, name); err != nil {
-			return err
-		}
-	}
-	if found == nil || found.AdminState == maint {
-		return notApplied(op, "the server is not there or still in maintenance")
-	}
-	return nil
 }

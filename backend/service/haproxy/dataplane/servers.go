@@ -74,12 +74,13 @@ type configuredServer struct {
 func (c *Client) configuredServers(ctx context.Context, backend string) ([]configuredServer, error) {
 	const op = "list configured servers"
 	a, err := c.do(ctx, request{
-		op: op, method: http.MethodGet, target: c.dialect.servers(backend), wants: []int{http.StatusOK}, reads: true,
+		op: op, method: http.MethodGet, target: func(d *dialect) target { return d.servers(backend) },
+		wants: []int{http.StatusOK}, reads: true,
 	})
 	if err != nil {
 		return nil, err
 	}
-	list, err := c.dialect.unwrap(a.body)
+	list, err := a.dialect.unwrap(a.body)
 	if err != nil {
 		return nil, malformed(op, "no envelope")
 	}
@@ -140,7 +141,8 @@ const opRunning = "list running servers"
 
 func (c *Client) listRunning(ctx context.Context, backend string) ([]*models.RuntimeServer, error) {
 	a, err := c.do(ctx, request{
-		op: opRunning, method: http.MethodGet, target: c.dialect.runtimeServers(backend), wants: []int{http.StatusOK}, reads: true,
+		op: opRunning, method: http.MethodGet, target: func(d *dialect) target { return d.runtimeServers(backend) },
+		wants: []int{http.StatusOK}, reads: true,
 	})
 	if err != nil {
 		return nil, err

@@ -41,33 +41,35 @@ func holds(t *testing.T, s *dataplanetest.Server, configured, running []string) 
 }
 
 func TestServersJoinConfigurationAndWorker(t *testing.T) {
-	s, c := start(t)
-	s.LoseReloads(true)
-	ended, cancel := context.WithCancel(ctx(t))
-	s.SetFault(func(call dataplanetest.Call) dataplanetest.Fault {
-		if call.Is(http.MethodGet, "runtime/servers") {
-			cancel() // leaves a server that is configured and does not run
-			return dataplanetest.Refuse
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		s.LoseReloads(true)
+		ended, cancel := context.WithCancel(ctx(t))
+		s.SetFault(func(call dataplanetest.Call) dataplanetest.Fault {
+			if is(call, http.MethodGet, "runtime/servers") {
+				cancel() // leaves a server that is configured and does not run
+				return dataplanetest.Refuse
+			}
+			return dataplanetest.None
+		})
+		if err := c.AddServer(ended, backend, s2); err == nil {
+			t.Fatal("no error")
 		}
-		return dataplanetest.None
+		s.SetFault(nil)
+		got, err := c.Servers(ctx(t), backend)
+		noError(t, err)
+		want := []dataplane.Server{
+			{Name: "s1", Address: "127.0.0.1", Port: 8081, AdminState: "ready", OperationalState: "up", Configured: true, Running: true},
+			{Name: "s2", Address: "127.0.0.1", Port: 8082, Configured: true},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("servers (-want +got):\n%s", diff)
+		}
+		none, err := c.Servers(ctx(t), "be_none")
+		if err != nil || len(none) != 0 {
+			t.Fatalf("servers of no backend: %v, %v", none, err)
+		}
 	})
-	if err := c.AddServer(ended, backend, s2); err == nil {
-		t.Fatal("no error")
-	}
-	s.SetFault(nil)
-	got, err := c.Servers(ctx(t), backend)
-	noError(t, err)
-	want := []dataplane.Server{
-		{Name: "s1", Address: "127.0.0.1", Port: 8081, AdminState: "ready", OperationalState: "up", Configured: true, Running: true},
-		{Name: "s2", Address: "127.0.0.1", Port: 8082, Configured: true},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Fatalf("servers (-want +got):\n%s", diff)
-	}
-	none, err := c.Servers(ctx(t), "be_none")
-	if err != nil || len(none) != 0 {
-		t.Fatalf("servers of no backend: %v, %v", none, err)
-	}
 }
 
 func TestServerIsAddedInATransactionWithAForcedReload(t *testing.T) {
@@ -76,7 +78,7 @@ func TestServerIsAddedInATransactionWithAForcedReload(t *testing.T) {
 	holds(t, s, []string{"s1", "s2"}, []string{"s1", "s2"})
 	var added, committed bool
 	for _, call := range s.Calls() {
-		if call.Is(http.MethodPost, "configuration/servers") {
+		if is(call, http.MethodPost, "configuration/servers") {
 			added = true
 			var body map[string]any
 			noError(t, json.Unmarshal([]byte(call.Body), &body))
@@ -85,7 +87,7 @@ func TestServerIsAddedInATransactionWithAForcedReload(t *testing.T) {
 				t.Errorf("body (-want +got):\n%s", diff)
 			}
 		}
-		if call.Is(http.MethodPut, "transactions/") {
+		if is(call, http.MethodPut, "transactions/") {
 			committed = call.Query == "force_reload=true"
 		}
 	}
@@ -95,31 +97,35 @@ func TestServerIsAddedInATransactionWithAForcedReload(t *testing.T) {
 }
 
 func TestServerIsRemoved(t *testing.T) {
-	s, c := start(t)
-	noError(t, c.AddServer(ctx(t), backend, s2))
-	noError(t, c.RemoveServer(ctx(t), backend, "s1"))
-	holds(t, s, []string{"s2"}, []string{"s2"})
-	noError(t, c.RemoveServer(ctx(t), backend, "s2"))
-	holds(t, s, nil, nil)
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		noError(t, c.AddServer(ctx(t), backend, s2))
+		noError(t, c.RemoveServer(ctx(t), backend, "s1"))
+		holds(t, s, []string{"s2"}, []string{"s2"})
+		noError(t, c.RemoveServer(ctx(t), backend, "s2"))
+		holds(t, s, nil, nil)
+	})
 }
 
 func TestWrongServerOrBackendLeavesNothing(t *testing.T) {
-	s, c := start(t)
-	wantIs(t, c.AddServer(ctx(t), backend, dataplane.Server{Name: "s1", Address: "127.0.0.1", Port: 1}), dataplane.ErrExists)
-	wantIs(t, c.RemoveServer(ctx(t), backend, "s9"), dataplane.ErrNoServer)
-	wantIs(t, c.RemoveServer(ctx(t), "be_none", "s1"), dataplane.ErrNoServer)
-	err := c.AddServer(ctx(t), "be_none", s2)
-	var e *dataplane.Error
-	if !errors.As(err, &e) || e.Status != http.StatusBadRequest || e.Retryable {
-		t.Errorf("error is %v, want a final 400", err)
-	}
-	holds(t, s, []string{"s1"}, []string{"s1"})
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		wantIs(t, c.AddServer(ctx(t), backend, dataplane.Server{Name: "s1", Address: "127.0.0.1", Port: 1}), dataplane.ErrExists)
+		wantIs(t, c.RemoveServer(ctx(t), backend, "s9"), dataplane.ErrNoServer)
+		wantIs(t, c.RemoveServer(ctx(t), "be_none", "s1"), dataplane.ErrNoServer)
+		err := c.AddServer(ctx(t), "be_none", s2)
+		var e *dataplane.Error
+		if !errors.As(err, &e) || e.Status != http.StatusBadRequest || e.Retryable {
+			t.Errorf("error is %v, want a final 400", err)
+		}
+		holds(t, s, []string{"s1"}, []string{"s1"})
+	})
 }
 
 // otherWriter commits a change of its own before each of the first n calls that match.
 func otherWriter(s *dataplanetest.Server, n int, method, part string) {
 	s.SetFault(func(call dataplanetest.Call) dataplanetest.Fault {
-		if n > 0 && call.Is(method, part) {
+		if n > 0 && is(call, method, part) {
 			n--
 			s.ChangeConfiguration()
 		}
@@ -147,7 +153,7 @@ func TestLostRaceIsRunAgainWithTheNewVersion(t *testing.T) {
 			}
 			begun := 0
 			for _, call := range s.Calls() {
-				if call.Is(http.MethodPost, "transactions") {
+				if is(call, http.MethodPost, "transactions") {
 					begun++
 				}
 			}
@@ -182,23 +188,25 @@ func TestOwnTransactionIsDeletedOnEveryErrorPath(t *testing.T) {
 }
 
 func TestOwnTransactionIsDeletedWhenTheCallerGivesUp(t *testing.T) {
-	s, c := start(t)
-	ended, cancel := context.WithCancel(ctx(t))
-	s.SetFault(func(call dataplanetest.Call) dataplanetest.Fault {
-		if call.Is(http.MethodPost, "configuration/servers") {
-			cancel()
-			return dataplanetest.Hang
-		}
-		return dataplanetest.None
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		ended, cancel := context.WithCancel(ctx(t))
+		s.SetFault(func(call dataplanetest.Call) dataplanetest.Fault {
+			if is(call, http.MethodPost, "configuration/servers") {
+				cancel()
+				return dataplanetest.Hang
+			}
+			return dataplanetest.None
+		})
+		wantIs(t, c.AddServer(ended, backend, s2), context.Canceled)
+		holds(t, s, []string{"s1"}, []string{"s1"})
 	})
-	wantIs(t, c.AddServer(ended, backend, s2), context.Canceled)
-	holds(t, s, []string{"s1"}, []string{"s1"})
 }
 
 func TestTransactionThatCannotBeDeletedIsNamed(t *testing.T) {
 	s, c := start(t)
 	s.SetFault(func(call dataplanetest.Call) dataplanetest.Fault {
-		if call.Is(http.MethodPost, "configuration/servers") || call.Is(http.MethodDelete, "transactions") {
+		if is(call, http.MethodPost, "configuration/servers") || is(call, http.MethodDelete, "transactions") {
 			return dataplanetest.Status500
 		}
 		return dataplanetest.None
@@ -215,29 +223,36 @@ func TestTransactionThatCannotBeDeletedIsNamed(t *testing.T) {
 
 // The API keeps a change whose reload failed, and writes it with the next commit of anybody.
 func TestChangeWhoseReloadFailedIsUndone(t *testing.T) {
-	s, c := start(t)
-	before := s.ConfiguredServers(backend)
-	s.FailReloads(true)
-	wantIs(t, c.AddServer(ctx(t), backend, s2), dataplane.ErrReloadFailed)
-	wantIs(t, c.RemoveServer(ctx(t), backend, "s1"), dataplane.ErrReloadFailed)
-	if diff := cmp.Diff(before, s.ConfiguredServers(backend)); diff != "" {
-		t.Errorf("definitions, unknown fields included (-want +got):\n%s", diff)
-	}
-	s.FailReloads(false)
-	s.Reload()
-	holds(t, s, []string{"s1"}, []string{"s1"})
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		s.NeedReloads(true)
+		s.ExtendServer(backend, "s1", "unheard_of", "kept")
+		before := s.ConfiguredServers(backend)
+		s.FailReloads(true)
+		wantIs(t, c.AddServer(ctx(t), backend, s2), dataplane.ErrReloadFailed)
+		wantIs(t, c.RemoveServer(ctx(t), backend, "s1"), dataplane.ErrReloadFailed)
+		if diff := cmp.Diff(before, s.ConfiguredServers(backend)); diff != "" {
+			t.Errorf("definitions, unknown fields included (-want +got):\n%s", diff)
+		}
+		s.FailReloads(false)
+		s.Reload()
+		holds(t, s, []string{"s1"}, []string{"s1"})
+	})
 }
 
 func TestChangeThatCannotBeUndoneSaysSo(t *testing.T) {
-	s, c := start(t)
-	s.FailReloads(true)
-	s.SetFault(always(dataplanetest.Status500, http.MethodDelete, "configuration/servers"))
-	err := c.AddServer(ctx(t), backend, s2)
-	wantIs(t, err, dataplane.ErrReloadFailed)
-	wantIs(t, err, dataplane.ErrNotUndone)
-	if s.OpenTransactions() != 0 {
-		t.Error("a transaction is left open")
-	}
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		s.NeedReloads(true)
+		s.FailReloads(true)
+		s.SetFault(always(dataplanetest.Status500, http.MethodDelete, "configuration/servers"))
+		err := c.AddServer(ctx(t), backend, s2)
+		wantIs(t, err, dataplane.ErrReloadFailed)
+		wantIs(t, err, dataplane.ErrNotUndone)
+		if s.OpenTransactions() != 0 {
+			t.Error("a transaction is left open")
+		}
+	})
 }
 
 func TestCommitWithoutAnAnswerIsLookedUp(t *testing.T) {
@@ -251,61 +266,74 @@ func TestCommitWithoutAnAnswerIsLookedUp(t *testing.T) {
 
 // An accepted commit is no proof: the API forgets the reload when it is killed in between.
 func TestServerThatDoesNotRunIsNotReportedAsAdded(t *testing.T) {
-	for name, prepare := range map[string]func(*dataplanetest.Server){
-		"reload lost": func(s *dataplanetest.Server) { s.LoseReloads(true) },
-		"only pretended": func(s *dataplanetest.Server) {
-			s.SetFault(always(dataplanetest.Pretend, http.MethodPut, "transactions/"))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s, c := start(t)
-			prepare(s)
-			wantIs(t, c.AddServer(ctx(t), backend, s2), dataplane.ErrNotApplied)
-			if _, left := s.ConfiguredServers(backend)["s2"]; left {
-				t.Error("it is left in the configuration")
-			}
-		})
-	}
+	inBoth(t, func(t *testing.T) {
+		for name, prepare := range map[string]func(*dataplanetest.Server){
+			"reload lost": func(s *dataplanetest.Server) { s.LoseReloads(true) },
+			"only pretended": func(s *dataplanetest.Server) {
+				s.SetFault(func(call dataplanetest.Call) dataplanetest.Fault {
+					if is(call, http.MethodPut, "transactions/") || is(call, http.MethodPost, "configuration/backends/") {
+						return dataplanetest.Pretend
+					}
+					return dataplanetest.None
+				})
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				s, c := start(t)
+				prepare(s)
+				wantIs(t, c.AddServer(ctx(t), backend, s2), dataplane.ErrNotApplied)
+				if _, left := s.ConfiguredServers(backend)["s2"]; left {
+					t.Error("it is left in the configuration")
+				}
+			})
+		}
+	})
 }
 
 func TestServerThatStillRunsIsNotReportedAsRemoved(t *testing.T) {
-	s, c := start(t)
-	s.LoseReloads(true)
-	wantIs(t, c.RemoveServer(ctx(t), backend, "s1"), dataplane.ErrNotApplied)
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		s.LoseReloads(true)
+		wantIs(t, c.RemoveServer(ctx(t), backend, "s1"), dataplane.ErrNotApplied)
+	})
 }
 
 // The API lists no servers, with status 200, where HAProxy is down.
 func TestServerIsNotGoneWhereHAProxyIsDown(t *testing.T) {
-	s, c := start(t)
-	s.SetFault(func(call dataplanetest.Call) dataplanetest.Fault {
-		if call.Is(http.MethodGet, "runtime/servers") {
-			s.SetDown(true)
-		}
-		return dataplanetest.None
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		s.SetFault(func(call dataplanetest.Call) dataplanetest.Fault {
+			if is(call, http.MethodGet, "runtime/servers") {
+				s.SetDown(true)
+			}
+			return dataplanetest.None
+		})
+		wantIs(t, c.RemoveServer(ctx(t), backend, "s1"), dataplane.ErrHAProxyDown)
+		_, err := c.Servers(ctx(t), backend)
+		wantIs(t, err, dataplane.ErrHAProxyDown)
 	})
-	wantIs(t, c.RemoveServer(ctx(t), backend, "s1"), dataplane.ErrHAProxyDown)
-	_, err := c.Servers(ctx(t), backend)
-	wantIs(t, err, dataplane.ErrHAProxyDown)
 }
 
 func TestServerThatComesUpInMaintenanceIsSetReady(t *testing.T) {
-	s, c := start(t)
-	s.StartInMaintenance(true)
-	noError(t, c.AddServer(ctx(t), backend, s2))
-	if state := s.RunningServers(backend)[1]; state.AdminState != "ready" {
-		t.Errorf("server is %+v", state)
-	}
-	s.SetFault(always(dataplanetest.Pretend, http.MethodPut, "runtime/servers"))
-	wantIs(t, c.AddServer(ctx(t), backend, dataplane.Server{Name: "s3", Address: "::1", Port: 1}), dataplane.ErrNotApplied)
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		s.StartInMaintenance(true)
+		noError(t, c.AddServer(ctx(t), backend, s2))
+		if state := s.RunningServers(backend)[1]; state.AdminState != "ready" {
+			t.Errorf("server is %+v", state)
+		}
+		s.SetFault(always(dataplanetest.Pretend, http.MethodPut, "runtime/servers"))
+		wantIs(t, c.AddServer(ctx(t), backend, dataplane.Server{Name: "s3", Address: "::1", Port: 1}), dataplane.ErrNotApplied)
+	})
 }
 
 func TestTooManyTransactionsIsRetryable(t *testing.T) {
 	s, c := start(t)
 	s.SetFault(func(call dataplanetest.Call) dataplanetest.Fault {
 		switch {
-		case call.Is(http.MethodDelete, "transactions/"):
+		case is(call, http.MethodDelete, "transactions/"):
 			return dataplanetest.Refuse
-		case call.Is(http.MethodPost, "configuration/servers"):
+		case is(call, http.MethodPost, "configuration/servers"):
 			return dataplanetest.Status500
 		}
 		return dataplanetest.None

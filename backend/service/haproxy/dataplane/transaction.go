@@ -19,6 +19,16 @@ const changeAttempts = 5
 // ErrReloadFailed means that the commit was valid and the reload was not. The API has then put the old file back but
 // keeps the change in its memory, and writes it with the next commit of anybody: the caller must undo it.
 func (c *Client) change(ctx context.Context, op string, edit func(ctx context.Context, transaction string) error) error {
+	return c.retry(ctx, func() error { return c.tryChange(ctx, op, edit) })
+}
+
+// reload makes HAProxy reload now, by a change that changes nothing.
+func (c *Client) reload(ctx context.Context, op string) error {
+	return c.change(ctx, op+": reload", func(context.Context, string) error { return nil })
+}
+
+// retry runs try again, a bounded number of times, while another writer was faster.
+func (c *Client) retry(ctx context.Context, try func() error) error {
 	var err error
 	for attempt := range changeAttempts {
 		if attempt > 0 {
@@ -26,7 +36,7 @@ func (c *Client) change(ctx context.Context, op string, edit func(ctx context.Co
 				return errors.Join(err, waited)
 			}
 		}
-		if err = c.tryChange(ctx, op, edit); !errors.Is(err, ErrConflict) {
+		if err = try(); !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
@@ -54,7 +64,7 @@ func (c *Client) tryChange(ctx context.Context, op string, edit func(ctx context
 
 func (c *Client) configurationVersion(ctx context.Context, op string) (int64, error) {
 	a, err := c.do(ctx, request{
-		op: op + ": read version", method: http.MethodGet, target: c.dialect.version(),
+		op: op + ": read version", method: http.MethodGet, target: (*dialect).version,
 		wants: []int{http.StatusOK}, reads: true,
 	})
 	if err != nil {
@@ -71,7 +81,7 @@ func (c *Client) begin(ctx context.Context, op string, version int64) (string, e
 	op += ": begin transaction"
 	a, err := c.do(ctx, request{
 		op: op, method: http.MethodPost,
-		target: c.dialect.transactions().with("version", strconv.FormatInt(version, 10)),
+		target: func(d *dialect) target { return d.transactions().with("version", strconv.FormatInt(version, 10)) },
 		wants:  []int{http.StatusCreated}, reads: true,
 	})
 	if err != nil {
@@ -90,21 +100,26 @@ func (c *Client) begin(ctx context.Context, op string, version int64) (string, e
 // caller looks at what runs in any case.
 func (c *Client) commit(ctx context.Context, op, id string) error {
 	_, err := c.do(ctx, request{
-		op: op + ": commit", method: http.MethodPut,
-		target: c.dialect.transaction(id).with("force_reload", "true"),
+		op: op + ": commit", method: http.MethodPut, slow: true,
+		target: func(d *dialect) target { return d.transaction(id).with("force_reload", "true") },
 		wants:  []int{http.StatusOK, http.StatusAccepted},
 	})
+	return conflict(outcome(err))
+}
+
+// outcome reads the error of a write with a forced reload: whether the reload failed, or nobody knows.
+func outcome(err error) error {
 	var e *Error
 	if !errors.As(err, &e) {
-		return nil
+		return err
 	}
 	switch {
 	case e.Status == http.StatusBadRequest && strings.Contains(e.said, "Reload failed"):
 		e.Reason, e.Retryable = ErrReloadFailed, false
-	case e.Status == 0 || e.Status >= 500:
+	case e.Status == 0 && e.Reason == ErrUnreachable, e.Status >= 500:
 		return &unknownOutcome{err: e}
 	}
-	return conflict(err)
+	return err
 }
 
 // unknownOutcome wraps the error of a commit that may or may not have happened.
@@ -116,8 +131,9 @@ func (u *unknownOutcome) Unwrap() error { return u.err }
 // abandon deletes a transaction after a failure, also when ctx has ended; cause is what failed.
 func (c *Client) abandon(ctx context.Context, op, id string, cause error) error {
 	_, err := c.do(context.WithoutCancel(ctx), request{
-		op: op + ": delete transaction", method: http.MethodDelete, target: c.dialect.transaction(id),
-		wants: []int{http.StatusNoContent, http.StatusNotFound},
+		op: op + ": delete transaction", method: http.MethodDelete,
+		target: func(d *dialect) target { return d.transaction(id) },
+		wants:  []int{http.StatusNoContent, http.StatusNotFound},
 	})
 	if err != nil {
 		return fmt.Errorf("%w (transaction %s may be left open: %w)", cause, id, err)

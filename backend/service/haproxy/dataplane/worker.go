@@ -39,7 +39,7 @@ type Clock struct {
 func (c *Client) Worker(ctx context.Context) (Worker, Clock, error) {
 	const op = "read worker"
 	a, err := c.do(ctx, request{
-		op: op, method: http.MethodGet, target: c.dialect.info(), wants: []int{http.StatusOK}, reads: true,
+		op: op, method: http.MethodGet, target: (*dialect).info, wants: []int{http.StatusOK}, reads: true,
 	})
 	if err != nil {
 		return Worker{}, Clock{}, err
@@ -48,7 +48,7 @@ func (c *Client) Worker(ctx context.Context) (Worker, Clock, error) {
 	if clock.Date, err = http.ParseTime(a.date); err != nil {
 		return Worker{}, Clock{}, malformed(op, "no Date header")
 	}
-	processes, err := c.dialect.processes(a.body)
+	processes, err := a.dialect.processes(a.body)
 	if err != nil || len(processes) != 1 || processes[0] == nil {
 		return Worker{}, Clock{}, malformed(op, "not the information of one process")
 	}

@@ -12,25 +12,27 @@ import (
 )
 
 func TestWorkerStartIsByTheNodesClockAndNeverTooEarly(t *testing.T) {
-	s, c := start(t)
-	for _, skew := range []time.Duration{0, 400 * time.Millisecond, 90 * time.Minute, -90 * time.Minute} {
-		s.Skew(skew)
-		for _, age := range []time.Duration{0, 300 * time.Millisecond, 999 * time.Millisecond, time.Hour} {
-			started := time.Now().Add(skew - age)
-			s.SetStarted(started)
-			w, clock, err := c.Worker(ctx(t))
-			noError(t, err)
-			if early := started.Sub(w.Started); early > 0 {
-				t.Errorf("skew %v, age %v: start is %v too early", skew, age, early)
-			}
-			if w.PID != s.PID() || w.Version != "2.6.12-1" {
-				t.Errorf("worker is %+v", w)
-			}
-			if ahead := clock.Date.Sub(clock.Received); ahead > skew+time.Second || clock.Sent.Sub(clock.Date)+skew > 2*time.Second {
-				t.Errorf("skew %v: clock %+v", skew, clock)
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		for _, skew := range []time.Duration{0, 400 * time.Millisecond, 90 * time.Minute, -90 * time.Minute} {
+			s.Skew(skew)
+			for _, age := range []time.Duration{0, 300 * time.Millisecond, 999 * time.Millisecond, time.Hour} {
+				started := time.Now().Add(skew - age)
+				s.SetStarted(started)
+				w, clock, err := c.Worker(ctx(t))
+				noError(t, err)
+				if early := started.Sub(w.Started); early > 0 {
+					t.Errorf("skew %v, age %v: start is %v too early", skew, age, early)
+				}
+				if w.PID != s.PID() || w.Version != "2.6.12-1" {
+					t.Errorf("worker is %+v", w)
+				}
+				if ahead := clock.Date.Sub(clock.Received); ahead > skew+time.Second || clock.Sent.Sub(clock.Date)+skew > 2*time.Second {
+					t.Errorf("skew %v: clock %+v", skew, clock)
+				}
 			}
 		}
-	}
+	})
 }
 
 // The arithmetic is written out: Date 10:00:00, up 60 s, so it started between 09:58:59 and 09:59:02 by whole seconds.
@@ -45,7 +47,7 @@ func TestWorkerStartArithmetic(t *testing.T) {
 
 func dated(t *testing.T, date, body string) *dataplane.Client {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := httptest.NewServer(asV2(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Date"] = []string{date}
 		if date == "" {
 			w.Header()["Date"] = nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 const unknownMap = "[3]  Unknown map identifier. Please use #<id> or <file>. "
@@ -15,26 +16,28 @@ type entryJSON struct {
 }
 
 func (s *Server) mapEntries(w http.ResponseWriter, c call) {
-	missing := http.StatusNotFound // the real one's answer when HAProxy is down or does not know the map
+	failed := http.StatusNotFound // the real one's answer when HAProxy is down or does not know the map
 	if c.method == http.MethodPost {
-		missing = http.StatusBadRequest
+		failed = http.StatusBadRequest
 	}
-	m, ok := s.maps[c.query.Get("map")]
+	m, ok := s.maps[c.parent]
 	switch {
+	case c.parent == "":
+		missing(w, "map in query")
 	case s.down:
-		problem(w, missing, dialError(c.method+" map")+" not found")
+		problem(w, failed, dialError(c.method+" map")+" not found")
 	case !ok:
-		problem(w, missing, unknownMap+"not found")
+		problem(w, failed, unknownMap+"not found")
 	case c.method == http.MethodGet && c.name == "":
 		listEntries(w, m.memory)
 	case c.method == http.MethodPost && c.name == "":
-		m.add(w, c.body)
+		m.add(w, c)
 	case c.method == http.MethodPut:
 		m.set(w, c)
 	case c.method == http.MethodDelete:
 		m.remove(w, c.name)
 	default:
-		problem(w, http.StatusMethodNotAllowed, "method is not allowed")
+		notAllowed(w, c)
 	}
 }
 
@@ -56,13 +59,14 @@ func (m *mapState) find(key string) int {
 	return slices.IndexFunc(m.memory, func(e Entry) bool { return e.Key == key })
 }
 
-func (m *mapState) add(w http.ResponseWriter, body []byte) {
+// add looks for the key and then adds it, as the real one does. Two such calls at once both find nothing.
+func (m *mapState) add(w http.ResponseWriter, c call) {
 	var row entryJSON
-	if err := json.Unmarshal(body, &row); err != nil {
+	if err := json.Unmarshal(c.body, &row); err != nil {
 		problem(w, http.StatusBadRequest, "parsing data body failed")
 		return
 	}
-	if m.find(row.Key) >= 0 {
+	if m.find(row.Key) >= 0 && !c.twice {
 		problem(w, http.StatusConflict, "already exists")
 		return
 	}
@@ -75,7 +79,7 @@ func (m *mapState) set(w http.ResponseWriter, c call) {
 		Value *string `json:"value"`
 	}
 	if err := json.Unmarshal(c.body, &body); err != nil || body.Value == nil {
-		answerJSON(w, http.StatusUnprocessableEntity, map[string]any{"code": 602, "message": "value in body is required"})
+		missing(w, "value in body")
 		return
 	}
 	if m.find(c.name) < 0 {
@@ -104,8 +108,8 @@ func (s *Server) bulk(w http.ResponseWriter, c call) {
 	m, ok := s.maps[c.name]
 	var rows []entryJSON
 	switch {
-	case c.method != http.MethodPut:
-		problem(w, http.StatusMethodNotAllowed, "method is not allowed")
+	case c.method != http.MethodPut || c.name == "":
+		notAllowed(w, c)
 		return
 	case s.down:
 		problem(w, http.StatusBadRequest, dialError("add map")+" general error")
@@ -118,21 +122,54 @@ func (s *Server) bulk(w http.ResponseWriter, c call) {
 		problem(w, http.StatusInternalServerError, "runtime error: index out of range [0] with length 0")
 		return
 	}
-	size := 0
+	parts, replaces := pieces(rows)
+	if !replaces {
+		parts = parts[:1]
+	}
 	var entries []Entry
-	for _, row := range rows {
-		size += len(row.Key) + 1 + len(row.Value) + 1
-		entries = append(entries, Entry{Key: row.Key, Value: row.Value})
+	for _, part := range parts {
+		for _, row := range part {
+			// HAProxy takes blanks between key and value for nothing.
+			entries = append(entries, Entry{Key: row.Key, Value: strings.TrimLeft(row.Value, " \t")})
+		}
 	}
 	if c.half {
 		entries = entries[:len(entries)/2]
 	}
-	if size > 8192 {
-		m.memory = entries
-	} else {
-		m.memory = append(m.memory, entries...)
+	if !replaces {
+		entries = append(m.memory, entries...)
 	}
+	m.memory = entries
 	answerJSON(w, http.StatusCreated, rows)
+}
+
+// pieces cuts a payload as the real one does, with what it gets wrong: a piece that is filled to the byte leaves a copy
+// of itself without its last line, which is sent as well if nothing comes after; a last line that did not fit is
+// forgotten; and only a line that did not fit makes it a replacement.
+func pieces(rows []entryJSON) (parts [][]entryJSON, replaces bool) {
+	const most = 8192
+	begin, size, overflow := 0, 0, false
+	var rest []entryJSON
+	for i, row := range rows {
+		line := len(row.Key) + len(row.Value) + 2
+		size += line
+		overflow = size > most
+		switch {
+		case overflow:
+			replaces = true
+			parts = append(parts, rows[begin:i])
+			begin, size, rest = i, line, nil
+		case size == most:
+			parts = append(parts, rows[begin:i+1])
+			begin, size, rest = i+1, 0, rows[begin:i]
+		default:
+			rest = rows[begin : i+1]
+		}
+	}
+	if len(rest) > 0 {
+		parts = append(parts, rest)
+	}
+	return parts, replaces
 }
 
 func (s *Server) storage(w http.ResponseWriter, c call) {
@@ -145,9 +182,9 @@ func (s *Server) storage(w http.ResponseWriter, c call) {
 		w.WriteHeader(http.StatusOK)
 		_, _ = w.Write([]byte(m.file))
 	case c.method != http.MethodPut:
-		problem(w, http.StatusMethodNotAllowed, "method is not allowed")
+		notAllowed(w, c)
 	case len(c.body) == 0:
-		answerJSON(w, http.StatusUnprocessableEntity, map[string]any{"code": 602, "message": "data in body is required"})
+		missing(w, "data in body")
 	default:
 		text := string(c.body)
 		if c.half {

@@ -12,58 +12,110 @@ import (
 	"time"
 )
 
-const (
-	root   = "/v2/services/haproxy/"
-	socket = "/run/haproxy/admin.sock"
-)
+const socket = "/run/haproxy/admin.sock"
 
-// call is a request on its way through the routes.
-type call struct {
-	method string
-	name   string // the last segment, decoded once; empty for a collection
-	query  url.Values
-	body   []byte
-	half   bool
+// request is a call as it came.
+type request struct {
+	seen                    Call
+	path                    string // escaped
+	query                   url.Values
+	body                    []byte
+	password, authorization string
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return
+// how says in which way a call is applied.
+type how struct{ pretend, half, twice, down bool }
+
+// call is a request on its way through the routes of either version.
+type call struct {
+	how
+	method   string
+	resource string // as the path without its names: "runtime/maps/entries"
+	parent   string // the map or backend
+	name     string // of the one object; empty for a collection
+	query    url.Values
+	body     []byte
+	v3       bool
+}
+
+// answer takes a call from the wire. An error is a connection that ends without an answer.
+func (s *Server) answer(r *http.Request) (reply, error) {
+	var body []byte
+	if r.Body != nil {
+		read, err := io.ReadAll(r.Body)
+		_ = r.Body.Close()
+		if err != nil {
+			return reply{}, errDropped
+		}
+		body = read
 	}
-	c := Call{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Body: string(body)}
+	username, password, ok := r.BasicAuth()
+	req := request{
+		seen: Call{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Body: string(body)},
+		path: r.URL.EscapedPath(), query: r.URL.Query(), body: body,
+		password: password, authorization: r.Header.Get("Authorization"),
+	}
 	s.mu.Lock()
-	s.calls = append(s.calls, c)
-	fault, passwords := s.fault, slices.Clone(s.passwords)
+	s.calls = append(s.calls, req.seen)
+	fault, passwords, dialect := s.fault, slices.Clone(s.passwords), s.dialect
 	s.mu.Unlock()
 
-	username, password, ok := r.BasicAuth()
+	// Both versions look for the route before they look at who asks.
+	if !strings.HasPrefix(req.path, "/"+dialect+"/") {
+		return s.unknown(r.URL.Path), nil
+	}
 	if !ok || username != Username || !slices.Contains(passwords, password) {
-		problem(w, http.StatusUnauthorized, "invalid password: "+password)
-		return
+		return s.unauthorized(dialect, password), nil
 	}
 	f := None
 	if fault != nil {
-		f = fault(c)
+		f = fault(req.seen)
 	}
-	s.meet(f, w, r, func(pretend, half bool) *httptest.ResponseRecorder {
-		return s.apply(r, body, pretend, half)
+	return s.meet(r.Context(), f, req, func(h how) reply {
+		answer := s.run(req, h)
+		for _, late := range s.takeLate() {
+			late()
+		}
+		return answer
 	})
 }
 
-// apply runs a call under the lock, and takes its effect back if it only pretends.
-func (s *Server) apply(r *http.Request, body []byte, pretend, half bool) *httptest.ResponseRecorder {
+func (s *Server) unknown(path string) reply {
+	w := newRecorder()
+	problem(w, http.StatusNotFound, "path "+path+" was not found")
+	return s.dated(w)
+}
+
+func (s *Server) unauthorized(dialect, password string) reply {
+	w := newRecorder()
+	if dialect == "v2" {
+		problem(w, http.StatusUnauthorized, "invalid password: "+password)
+	} else {
+		problem(w, http.StatusUnauthorized, "unauthorized")
+	}
+	return s.dated(w)
+}
+
+// run applies a call under the lock, and takes its effect back if it only pretends.
+func (s *Server) run(r request, h how) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	undo := func() {}
-	if pretend {
+	if h.pretend {
 		undo = s.snapshot()
 	}
-	w := httptest.NewRecorder()
+	if h.down && !s.down {
+		s.down = true
+		defer func() { s.down = false }()
+	}
+	w := newRecorder()
+	s.route(w, r, h)
+	if h.twice {
+		s.route(newRecorder(), r, h)
+	}
 	w.Header().Set("Configuration-Version", strconv.FormatInt(s.config.version, 10))
-	s.route(w, r, call{method: r.Method, query: r.URL.Query(), body: body, half: half})
 	undo()
-	return w
+	return s.datedLocked(w)
 }
 
 func (s *Server) snapshot() (undo func()) {
@@ -80,28 +132,21 @@ func (s *Server) snapshot() (undo func()) {
 	}
 }
 
-func (s *Server) route(w http.ResponseWriter, r *http.Request, c call) {
-	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), root)
+func (s *Server) route(w http.ResponseWriter, r request, h how) {
+	c, ok := s.find(r)
 	if !ok {
-		problem(w, http.StatusNotFound, "path "+r.URL.Path+" was not found")
+		problem(w, http.StatusNotFound, "path "+r.path+" was not found")
 		return
 	}
-	segments := strings.Split(rest, "/")
-	if len(segments) < 2 {
-		segments = append(segments, "")
-	}
-	if len(segments) == 3 {
-		name, err := url.PathUnescape(segments[2])
-		if err != nil {
-			problem(w, http.StatusBadRequest, "bad path")
-			return
-		}
-		c.name = name
-	}
-	switch segments[0] + "/" + segments[1] {
+	c.how, c.method, c.query, c.body = h, r.seen.Method, r.query, r.body
+	switch c.resource {
+	case "info":
+		answerJSON(w, http.StatusOK, map[string]any{
+			"api": map[string]any{"build_date": "2026-01-01T00:00:00.000Z", "version": s.dialect + ".test"}, "system": map[string]any{},
+		})
 	case "runtime/info":
-		s.info(w)
-	case "runtime/maps_entries":
+		s.info(w, c)
+	case "runtime/maps/entries":
 		s.mapEntries(w, c)
 	case "runtime/maps":
 		s.bulk(w, c)
@@ -111,36 +156,149 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, c call) {
 		s.runtimeServers(w, c)
 	case "configuration/servers":
 		s.configuredServers(w, c)
+	case "configuration/backends":
+		s.listBackends(w, c)
+	case "configuration/raw":
+		s.raw(w, c)
 	case "configuration/version":
 		answerJSON(w, http.StatusOK, s.config.version)
-	default:
-		if segments[0] == "transactions" && len(segments) == 2 {
-			c.name = segments[1]
-			s.transactions(w, c)
-			return
-		}
-		problem(w, http.StatusNotFound, "path "+r.URL.Path+" was not found")
+	case "transactions":
+		s.transactions(w, c)
 	}
 }
 
-func (s *Server) info(w http.ResponseWriter) {
+// patterns are the routes of each version: {p} is the parent, {n} the one object. A route of a collection is one without
+// its last part.
+var patterns = map[string]map[string]string{
+	"v2": {
+		"runtime/maps_entries/{n}":   "runtime/maps/entries",
+		"runtime/servers/{n}":        "runtime/servers",
+		"configuration/servers/{n}":  "configuration/servers",
+		"runtime/maps/{n}":           "runtime/maps",
+		"storage/maps/{n}":           "storage/maps",
+		"transactions/{n}":           "transactions",
+		"runtime/info/{n}":           "runtime/info",
+		"configuration/raw/{n}":      "configuration/raw",
+		"configuration/version/{n}":  "configuration/version",
+		"configuration/backends/{n}": "configuration/backends",
+	},
+	"v3": {
+		"runtime/maps/{p}/entries/{n}":           "runtime/maps/entries",
+		"runtime/backends/{p}/servers/{n}":       "runtime/servers",
+		"configuration/backends/{p}/servers/{n}": "configuration/servers",
+		"runtime/maps/{n}":                       "runtime/maps",
+		"storage/maps/{n}":                       "storage/maps",
+		"transactions/{n}":                       "transactions",
+		"runtime/info/{n}":                       "runtime/info",
+		"configuration/raw/{n}":                  "configuration/raw",
+		"configuration/version/{n}":              "configuration/version",
+		"configuration/backends/{n}":             "configuration/backends",
+	},
+}
+
+func (s *Server) find(r request) (call, bool) {
+	if r.path == "/"+s.dialect+"/info" {
+		return call{resource: "info"}, true
+	}
+	rest, ok := strings.CutPrefix(r.path, "/"+s.dialect+"/services/haproxy/")
+	if !ok {
+		return call{}, false
+	}
+	segments := strings.Split(rest, "/")
+	for pattern, resource := range patterns[s.dialect] {
+		c := call{resource: resource, v3: s.dialect == "v3"}
+		if c.matches(strings.Split(pattern, "/"), segments) {
+			if !c.v3 {
+				c.parent = v2Parent(resource, r.query)
+			}
+			return c, true
+		}
+	}
+	return call{}, false
+}
+
+func (c *call) matches(pattern, segments []string) bool {
+	if len(segments) != len(pattern) && len(segments) != len(pattern)-1 {
+		return false
+	}
+	for i, segment := range segments {
+		name, err := url.PathUnescape(segment)
+		if err != nil {
+			return false
+		}
+		switch pattern[i] {
+		case "{p}":
+			c.parent = name
+		case "{n}":
+			if c.v3 {
+				if again, err := url.PathUnescape(name); err == nil {
+					name = again // /v3 decodes it twice
+				}
+			}
+			c.name = name
+		default:
+			if segment != pattern[i] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func v2Parent(resource string, query url.Values) string {
+	switch resource {
+	case "runtime/maps/entries":
+		return query.Get("map")
+	case "runtime/servers":
+		return query.Get("backend")
+	case "configuration/servers":
+		return query.Get("parent_name")
+	}
+	return ""
+}
+
+func (s *Server) info(w http.ResponseWriter, c call) {
+	process := map[string]any{"runtimeAPI": socket}
 	if s.down {
-		answerJSON(w, http.StatusOK, []any{map[string]any{
-			"error": dialError("show info typed"), "runtimeAPI": socket,
-		}})
+		process["error"] = dialError("show info typed")
+	} else {
+		uptime := int64(s.now().Sub(s.started) / time.Second)
+		process["info"] = map[string]any{
+			"pid": s.pid, "uptime": max(uptime, 0), "version": "2.6.12-1", "stopping": 0, "release_date": "2023-03-28",
+		}
+	}
+	if c.v3 {
+		answerJSON(w, http.StatusOK, process)
 		return
 	}
-	uptime := int64(time.Now().Add(s.skew).Sub(s.started) / time.Second)
-	answerJSON(w, http.StatusOK, []any{map[string]any{
-		"info": map[string]any{
-			"pid": s.pid, "uptime": max(uptime, 0), "version": "2.6.12-1", "stopping": 0, "release_date": "2023-03-28",
-		},
-		"runtimeAPI": socket,
-	}})
+	answerJSON(w, http.StatusOK, []any{process})
 }
 
 func dialError(command string) string {
 	return "dial unix " + socket + ": connect: connection refused [" + command + "]"
+}
+
+// configured answers a read of the configuration, in /v2 in an envelope.
+func (s *Server) configured(w http.ResponseWriter, c call, value any) {
+	if !c.v3 {
+		value = map[string]any{"_version": s.config.version, "data": value}
+	}
+	answerJSON(w, http.StatusOK, value)
+}
+
+func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
+
+func (s *Server) dated(w *httptest.ResponseRecorder) reply {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.datedLocked(w)
+}
+
+// datedLocked gives an answer the node's time.
+func (s *Server) datedLocked(w *httptest.ResponseRecorder) reply {
+	header := w.Header()
+	header.Set("Date", s.now().UTC().Format(http.TimeFormat))
+	return reply{code: w.Code, header: header, body: w.Body.Bytes()}
 }
 
 func answerJSON(w http.ResponseWriter, status int, body any) {
@@ -155,4 +313,13 @@ func answerJSON(w http.ResponseWriter, status int, body any) {
 
 func problem(w http.ResponseWriter, status int, message string) {
 	answerJSON(w, status, map[string]any{"code": status, "message": message})
+}
+
+// missing is the answer of /v2 and /v3 where a parameter or body is not what the specification wants.
+func missing(w http.ResponseWriter, what string) {
+	answerJSON(w, http.StatusUnprocessableEntity, map[string]any{"code": 602, "message": what + " is required"})
+}
+
+func notAllowed(w http.ResponseWriter, c call) {
+	answerJSON(w, http.StatusMethodNotAllowed, map[string]any{"code": 405, "message": "method " + c.method + " is not allowed"})
 }

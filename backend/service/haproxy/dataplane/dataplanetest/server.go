@@ -1,6 +1,7 @@
 package dataplanetest
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -21,16 +22,38 @@ const (
 	Password = "marker-P4ss/w+rd"
 )
 
+// Settings are what a node is made with. The zero value of each is usable.
+type Settings struct {
+	// Dialect is "v2" or "v3"; "v2" if empty.
+	Dialect string
+	// Maps are the names of its maps, all empty.
+	Maps []string
+	// Now is the clock that the node's differs from by Skew. time.Now if nil.
+	Now func() time.Time
+	// Wait waits for a time, or until ctx ends, and says so by ctx's error. With timers of package time if nil.
+	Wait func(ctx context.Context, d time.Duration) error
+	// OnReload is handed, at each reload or restart, the maps that the worker of before had in memory. It is called
+	// while the node is locked, so it must not call it.
+	OnReload func(old map[string][]Entry)
+}
+
 // Server is a faulty Data Plane API. Its methods may be called at any time from any goroutine.
 type Server struct {
-	// URL is where it listens: plain http on loopback.
+	// URL is where it listens: plain http on loopback. A node without a socket has one too, where nothing listens.
 	URL string
 
-	http   *httptest.Server
-	closed chan struct{}
+	settings Settings
+	inMemory bool
+	life     context.Context
+	closed   <-chan struct{}
+	end      context.CancelFunc
+	waiting  sync.WaitGroup
 
 	mu        sync.Mutex
+	dialect   string
 	fault     func(Call) Fault
+	delay     func(Call) time.Duration
+	late      []func()
 	calls     []Call
 	passwords []string
 	maps      map[string]*mapState
@@ -60,31 +83,78 @@ func (c Call) Is(method, part string) bool {
 	return c.Method == method && strings.Contains(c.Path, part)
 }
 
-// New starts a server with the maps of the names, all empty, and the backend be_app with the server s1. It stops when
-// the test ends.
+// New starts a server that speaks /v2 with the maps of the names, all empty, and the backend be_app with the server s1.
+// It stops when the test ends.
 func New(t testing.TB, mapNames ...string) *Server {
 	t.Helper()
-	s := &Server{
-		closed: make(chan struct{}), maps: map[string]*mapState{},
-		passwords: []string{Password}, pid: 100, started: time.Now().Add(-time.Hour), config: newConfiguration(),
-	}
-	for _, name := range mapNames {
-		s.maps[name] = &mapState{}
-	}
-	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
-	s.URL = s.http.URL
+	return Start(t, Settings{Maps: mapNames})
+}
+
+// Start starts a server over HTTP with the backend be_app and its server s1. It stops when the test ends.
+func Start(t testing.TB, settings Settings) *Server {
+	t.Helper()
+	s := NewNode(settings)
+	listening := httptest.NewServer(s)
+	s.URL, s.inMemory = listening.URL, false
 	t.Cleanup(func() {
-		close(s.closed)
-		s.http.Close()
+		s.Close()
+		listening.Close()
 	})
 	return s
 }
 
-// Options are those of a client for this server.
-func (s *Server) Options() dataplane.Options {
-	return dataplane.Options{
-		URL: s.URL, Username: Username, Password: func() (string, error) { return Password, nil },
+// NewNode makes a node without a socket, with the backend be_app and its server s1: see Transport and Options. Close it.
+func NewNode(settings Settings) *Server {
+	if settings.Dialect == "" {
+		settings.Dialect = "v2"
 	}
+	if settings.Now == nil {
+		settings.Now = time.Now
+	}
+	if settings.Wait == nil {
+		settings.Wait = wait
+	}
+	s := &Server{
+		URL: "http://127.0.0.1:1", inMemory: true, settings: settings, dialect: settings.Dialect,
+		maps: map[string]*mapState{}, passwords: []string{Password},
+		pid: 100, started: settings.Now().Add(-time.Hour), config: newConfiguration(),
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.closed = s.life.Done()
+	for _, name := range settings.Maps {
+		s.maps[name] = &mapState{}
+	}
+	return s
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends the calls that wait, without their effect. A server of New or Start is closed when its test ends.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.end()
+	s.mu.Unlock()
+	s.waiting.Wait()
+}
+
+// Options are those of a client for this server, in memory for a node of NewNode.
+func (s *Server) Options() dataplane.Options {
+	o := dataplane.Options{
+		URL: s.URL, Username: Username, Password: func() (string, error) { return Password, nil }, Now: s.settings.Now,
+	}
+	if s.inMemory {
+		o.Transport = s.Transport()
+	}
+	return o
 }
 
 // Client returns a client for this server, closed when the test ends.
@@ -98,6 +168,13 @@ func (s *Server) Client(t testing.TB) *dataplane.Client {
 	return c
 }
 
+// SetDialect replaces the API by one of another version, "v2" or "v3"; HAProxy runs on.
+func (s *Server) SetDialect(dialect string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dialect = dialect
+}
+
 // SetFault sets what meets each later call, by a function that sees the call; nil ends all faults.
 func (s *Server) SetFault(fault func(Call) Fault) {
 	s.mu.Lock()
@@ -105,7 +182,16 @@ func (s *Server) SetFault(fault func(Call) Fault) {
 	s.fault = fault
 }
 
-// Calls returns the calls since the start or the last ResetCalls.
+// SetDelay sets how long the faults Slow and SlowAnswer take, by a function that sees the call and must not call the
+// node; nil is no time.
+func (s *Server) SetDelay(delay func(Call) time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delay = delay
+}
+
+// Calls returns the calls since the start or the last ResetCalls, among them those by which a client finds out the
+// dialect.
 func (s *Server) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,99 +212,20 @@ func (s *Server) SetPasswords(passwords ...string) {
 	s.passwords = passwords
 }
 
-// Memory returns a map as the running worker has it.
-func (s *Server) Memory(mapName string) []Entry {
+// postpone keeps a call's effect for after the next call that is applied.
+func (s *Server) postpone(call func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.state(mapName).memory)
+	s.late = append(s.late, call)
 }
 
-// File returns a map's file.
-func (s *Server) File(mapName string) string {
+// takeLate hands out what was kept.
+func (s *Server) takeLate() []func() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state(mapName).file
+	late := s.late
+	s.late = nil
+	return late
 }
 
-// EditMemory changes the running worker's map as a foreigner does at the runtime socket: anything goes.
-func (s *Server) EditMemory(mapName string, edit func([]Entry) []Entry) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := s.state(mapName)
-	m.memory = edit(slices.Clone(m.memory))
-}
-
-// EditFile changes a map's file as a foreigner does on the disk.
-func (s *Server) EditFile(mapName, text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.state(mapName).file = text
-}
-
-func (s *Server) state(mapName string) *mapState {
-	m, ok := s.maps[mapName]
-	if !ok {
-		panic("dataplanetest: no map " + mapName)
-	}
-	return m
-}
-
-// PID is the running worker's process identifier.
-func (s *Server) PID() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.pid
-}
-
-// Reload reloads HAProxy: a new worker starts now, with the maps of the files and the servers of the configuration.
-// It also brings a HAProxy that was down up again.
-func (s *Server) Reload() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reload()
-}
-
-func (s *Server) reload() {
-	s.pid++
-	s.started = time.Now().Add(s.skew)
-	s.down = false
-	for _, m := range s.maps {
-		m.memory = parseFile(m.file)
-	}
-	s.config.run()
-}
-
-// SetStarted moves the running worker's start, by the node's clock.
-func (s *Server) SetStarted(at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.started = at
-}
-
-// SetDown stops HAProxy, while the API goes on, or lets the same worker answer again.
-func (s *Server) SetDown(down bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.down = down
-}
-
-// Skew sets the node's clock that far ahead of the test's.
-func (s *Server) Skew(ahead time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.skew = ahead
-}
-
-// parseFile reads a map file as HAProxy does.
-func parseFile(text string) []Entry {
-	var entries []Entry
-	for _, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		key, value, _ := strings.Cut(line, " ")
-		entries = append(entries, Entry{Key: key, Value: strings.TrimSpace(value)})
-	}
-	return entries
-}
+var _ http.Handler = (*Server)(nil)
