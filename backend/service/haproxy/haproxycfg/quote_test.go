@@ -24,6 +24,7 @@ func fields(in *Input) []field {
 		{name: "environment", value: &in.Environments[1].Name, dash: true}, {name: "pool", value: &pool.Name, dash: true},
 		{name: "backend", value: &pool.Backend}, {name: "host", value: &pool.Hosts[0]},
 		{name: "server", value: &pool.Servers[0].Name}, {name: "server address", value: &pool.Servers[0].Address},
+		{name: "node", value: &in.NodeName, empty: true, dash: true},
 		{name: "bind", value: &in.Binds[0].Address}, {name: "certificate", value: &in.Binds[0].Certificate, empty: true},
 		{name: "provider", value: &provider.Name}, {name: "provider issuer", value: &provider.Issuer},
 		{name: "provider audience", value: &provider.Audience}, {name: "provider kid", value: &provider.KIDs[0]},

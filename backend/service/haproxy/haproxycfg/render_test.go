@@ -1,6 +1,7 @@
 package haproxycfg
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -53,7 +54,8 @@ func goodInput(t testing.TB) Input {
 		MapsDir: "/etc/haproxy/maps", KeysDir: "/etc/haproxy/keys", PagesDir: "/etc/haproxy/pages",
 		HardStopAfter: 30 * time.Second,
 		Binds:         []Bind{{Address: "127.0.0.1:8080"}},
-		Standalone:    &Standalone{StatsSocket: "/run/haproxy.sock", Log: "stdout", MaxConn: 100},
+		NodeName:      "n1", SignatureCache: true,
+		Standalone: &Standalone{StatsSocket: "/run/haproxy.sock", Log: "stdout", MaxConn: 100},
 	}
 }
 
@@ -102,12 +104,44 @@ func tempInput(t *testing.T) Input {
 }
 
 func TestStandaloneIsAcceptedByHAProxyWithoutWarning(t *testing.T) {
-	in := tempInput(t)
-	files, err := Render(in)
+	for name, change := range map[string]func(*Input){
+		"whole":                     func(*Input) {},
+		"without node":              func(in *Input) { in.NodeName = "" },
+		"without a signature cache": func(in *Input) { in.SignatureCache = false },
+		"log to a unix socket":      func(in *Input) { in.Standalone.Log = "unix:/run/log.sock" },
+		"log to a syslog server":    func(in *Input) { in.Standalone.Log = "127.0.0.1:514" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := tempInput(t)
+			change(&in)
+			files, err := Render(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkWithHAProxy(t, install(t, in, files.Standalone, files))
+		})
+	}
+}
+
+// A node's own rendering names it in the log; one for all nodes names none.
+func TestForNodeNamesTheNodeInTheLog(t *testing.T) {
+	in := goodInput(t)
+	in.NodeName = ""
+	all, err := Render(in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkWithHAProxy(t, install(t, in, files.Standalone, files))
+	one, ok := in.ForNode("n2")
+	if !ok {
+		t.Fatal("there is no n2")
+	}
+	files, err := Render(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(all.Enforcement, []byte(`"node":`)) || !bytes.Contains(files.Enforcement, []byte(`"node":"n2"`)) {
+		t.Error("the log line is not as it should be")
+	}
 }
 
 // A team's file has a defaults section of its own, other frontends, and the pools' backends.
