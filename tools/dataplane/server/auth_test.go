@@ -40,7 +40,7 @@ func TestUnlistedRoutesAnswer404WithCodeAndMessage(t *testing.T) {
 	for _, c := range [][2]string{
 		{"GET", "/"},
 		{"GET", "/v3/info"},
-		{"GET", services + "/configuration/raw"},
+		{"GET", services + "/configuration/global"},
 		{"POST", services + "/runtime/servers?backend=be_pool"},
 		{"PATCH", services + "/runtime/maps"},
 	} {

@@ -18,8 +18,9 @@
 //
 // What it leaves out: force_sync, which answers 400, since our client never
 // sends it; unlisted routes and methods, which answer 404; runtime changes
-// instead of a reload when a server is replaced; and the echo of the password
-// in the answer to a failed login.
+// instead of a reload when a server is replaced; a raw configuration without a
+// version or a reload; and the echo of the password in the answer to a failed
+// login.
 //
 // It may import client-native and internal/haproxyproc; nothing imports it but
 // its command and tests.

@@ -13,6 +13,8 @@ func (s *Server) routes() http.Handler {
 
 	for pattern, handler := range map[string]http.HandlerFunc{
 		"GET /configuration/version": s.getConfigurationVersion,
+		"GET /configuration/raw":     s.getRaw,
+		"POST /configuration/raw":    s.postRaw,
 		"GET /runtime/info":          s.getRuntimeInfo,
 
 		"GET /transactions":         s.listTransactions,
