@@ -150,7 +150,7 @@ func (w *World) configure(ctx context.Context, s settings) error {
 	if err := writeFile(w.layout.policy(), policy, 0o600); err != nil {
 		return err
 	}
-	s.Node = s.Nodes[0]
+	s.Node = w.boundNode(s)
 	for i, gateway := range s.Gateways {
 		s.Gateway = gateway
 		if err := render(w.layout.config(i), "clutch-config.yaml", clutchConfig, s); err != nil {
@@ -171,6 +171,16 @@ func (w *World) configure(ctx context.Context, s settings) error {
 		}
 	}
 	return nil
+}
+
+// boundNode is the node whose binds stand in the gateways' configuration: the one that they write them to.
+func (w *World) boundNode(s settings) nodeSettings {
+	for _, n := range s.Nodes {
+		if n.Name == w.options.ManagedNode {
+			return n
+		}
+	}
+	return s.Nodes[0]
 }
 
 // configureNode writes a node's set of files, by a configuration that has its own binds and sockets.

@@ -29,6 +29,7 @@ func TestOnlyOurLeftoversAreEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	ours := sleeper(t, root, root, "ours")
+	below := sleeper(t, filepath.Join(root, "nodes"), root, "below")
 	foreign := sleeper(t, elsewhere, root, "foreign")
 	reused := sleeper(t, root, root, "reused")
 	file := layout{root: root}.pid("reused")
@@ -53,7 +54,7 @@ func TestOnlyOurLeftoversAreEnded(t *testing.T) {
 		name  string
 		cmd   *exec.Cmd
 		alive bool
-	}{{"ours", ours, false}, {"foreign", foreign, true}, {"reused", reused, true}} {
+	}{{"ours", ours, false}, {"below", below, false}, {"foreign", foreign, true}, {"reused", reused, true}} {
 		started, err := startTime(c.cmd.Process.Pid)
 		if alive := err == nil && !gone(c.cmd.Process.Pid, started); alive != c.alive {
 			t.Errorf("%s: alive is %v", c.name, alive)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -31,6 +32,9 @@ type Options struct {
 	// EphemeralEnvironments configures pr-* as a template of environments on edge-3. The backends of pr-1 and pr-2 are there
 	// in any case.
 	EphemeralEnvironments bool
+	// ManagedNode is a node whose enforcement part of haproxy.cfg the gateway puts there and keeps; none if empty. It can be one
+	// only: what is put there binds one address, and here each node has a port of its own.
+	ManagedNode string
 	// Leases are the environments' leases by name; "off" for staging and "30s" for prod where they are not set.
 	Leases map[string]string
 	// Policy is the policy's document; that of the demo if it is nil. It is kept in policy.yaml in Dir.
@@ -98,6 +102,9 @@ func (o Options) complete() (Options, error) {
 		leases[name] = lease
 	}
 	o.Leases = leases
+	if o.ManagedNode != "" && !slices.ContainsFunc(demoNodes(), func(n demoNode) bool { return n.Name == o.ManagedNode }) {
+		return o, fmt.Errorf("check options: there is no node %q", o.ManagedNode)
+	}
 	if o.Gateways == 0 {
 		o.Gateways = 1
 	}

@@ -67,17 +67,23 @@ func get(ctx context.Context, url, username, password string) ([]byte, error) {
 	return io.ReadAll(response.Body)
 }
 
-// WaitEnforcing waits until every HAProxy holds a lease of each of its environments that is in the future: the gateway has
-// brought the nodes up to date. It asks the Data Plane APIs what HAProxy's memory has.
+// WaitEnforcing waits until Enforcing.
 func (w *World) WaitEnforcing(ctx context.Context) error {
 	return poll(ctx, func(ctx context.Context) (bool, error) {
-		for _, n := range w.Nodes {
-			if err := w.enforcing(ctx, n); err != nil {
-				return false, fmt.Errorf("node %s: %w", n.Name, err)
-			}
-		}
-		return true, nil
+		err := w.Enforcing(ctx)
+		return err == nil, err
 	})
+}
+
+// Enforcing returns nil when every HAProxy holds a lease of each of its environments that is in the future: the gateway has
+// brought the nodes up to date. It asks the Data Plane APIs what HAProxy's memory has.
+func (w *World) Enforcing(ctx context.Context) error {
+	for _, n := range w.Nodes {
+		if err := w.enforcing(ctx, n); err != nil {
+			return fmt.Errorf("node %s: %w", n.Name, err)
+		}
+	}
+	return nil
 }
 
 // entriesPath is where the rows of leases.map are.

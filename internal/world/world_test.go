@@ -224,6 +224,12 @@ func TestPartsAreKilledAndStartedAgain(t *testing.T) {
 	if err := w.WaitEnforcing(t.Context()); err != nil {
 		t.Error(err)
 	}
+	// One node without a lease is enough not to be enforcing.
+	w.Gateway.Kill()
+	runtimeCommand(t, second, "clear map /proc/self/cwd/maps/leases.map")
+	if err := w.Enforcing(t.Context()); err == nil || !strings.Contains(err.Error(), "node edge-2: environment prod has no lease yet") {
+		t.Errorf("with an empty map: %v", err)
+	}
 }
 
 // A reload reads the node's own files: the paths in its configuration are the same on every node.
@@ -283,10 +289,6 @@ func TestBackendsOfEphemeralEnvironmentsAreThere(t *testing.T) {
 			}
 		}
 	}
-	config, err := os.ReadFile(filepath.Join(w.Dir(), "clutch-config.yaml"))
-	if err != nil || !strings.Contains(string(config), "pattern: pr-*\n") {
-		t.Errorf("the gateway is not told of the template: %v", err)
-	}
 }
 
 // runtimeCommand asks HAProxy's worker.
@@ -307,6 +309,36 @@ func runtimeCommand(t *testing.T, n *world.Node, command string) string {
 	return string(answer)
 }
 
+// What an earlier gateway allowed is not in force until this start's gateway has looked at the node.
+func TestLeasesOfAnEarlierStartAreNotTakenOver(t *testing.T) {
+	dir, programs := t.TempDir(), t.TempDir()
+	if err := start(t, dir).Stop(); err != nil {
+		t.Fatal(err)
+	}
+	leases := filepath.Join(dir, "nodes", "edge-3", "maps", "leases.map")
+	if raw, err := os.ReadFile(leases); err != nil || !bytes.Contains(raw, []byte("staging ")) {
+		t.Fatalf("leases.map: %q, %v", raw, err)
+	}
+	for _, name := range world.Programs {
+		if err := os.Symlink(filepath.Join(binDir, name), filepath.Join(programs, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(filepath.Join(programs, "gateway")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(programs, "gateway"), []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := world.Start(t.Context(), world.Options{Dir: dir, BinDir: programs}); err == nil {
+		t.Fatal("it started without a gateway")
+	}
+	if raw, err := os.ReadFile(leases); err != nil || len(raw) > 0 {
+		t.Errorf("leases.map: %q, %v", raw, err)
+	}
+	waitNone(t, dir)
+}
+
 // One chosen HAProxy runs on every node and checks what is rendered for them.
 func TestAChosenHAProxyIsUsedThroughout(t *testing.T) {
 	binary, err := haproxyproc.Find()
@@ -323,14 +355,45 @@ func TestAChosenHAProxyIsUsedThroughout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Stop(); err != nil {
-		t.Error(err)
+	t.Cleanup(func() {
+		if err := w.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	runs, checks := haproxyCalls(t, calls)
+	if runs != 3 || checks != 3 {
+		t.Errorf("%d runs and %d checks", runs, checks)
 	}
-	raw, err := os.ReadFile(calls)
-	runs, checks := strings.Count(string(raw), "-W "), strings.Count("\n"+string(raw), "\n-c ")
-	if err != nil || runs != 3 || checks != 3 {
-		t.Errorf("%d runs and %d checks: %s, %v", runs, checks, raw, err)
+	// The data plane has a change checked as well.
+	token, err := w.Login(t.Context(), "carol@example.com")
+	if err != nil {
+		t.Fatal(err)
 	}
+	body := `{"environment":"staging","pool":"billing","name":"s2","address":"127.0.0.1","port":9,"idempotencyKey":"server-0001"}`
+	if got, answer := post(t, w, token, "addPoolServer", body); got != http.StatusOK {
+		t.Fatalf("status %d: %s", got, answer)
+	}
+	if _, after := haproxyCalls(t, calls); after <= checks {
+		t.Errorf("%d checks after the change", after)
+	}
+}
+
+// haproxyCalls counts the lines of a log of command lines: masters, and checks of a configuration.
+func haproxyCalls(t *testing.T, path string) (runs, checks int) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(raw)) {
+		switch arguments := strings.Fields(line); {
+		case slices.Contains(arguments, "-c"): // whose master-worker mode may be asked for as well
+			checks++
+		case slices.Contains(arguments, "-W"):
+			runs++
+		}
+	}
+	return runs, checks
 }
 
 // A suspended program neither ends nor answers; what was sent to it is answered when it goes on.
@@ -416,6 +479,7 @@ func TestAnUnfitOptionIsNamed(t *testing.T) {
 	}{
 		"several gateways on the embedded store": {world.Options{Gateways: 2}, "2 gateways"},
 		"an environment that is not there":       {world.Options{Leases: map[string]string{"qa": "30s"}}, `"qa"`},
+		"a node that is not there":               {world.Options{ManagedNode: "edge-9"}, `"edge-9"`},
 		"a program that is no data plane":        {world.Options{DataPlaneBin: "/bin/true"}, "/bin/true"},
 	} {
 		c.options.Dir, c.options.BinDir = t.TempDir(), binDir
