@@ -400,3 +400,26 @@ func TestDrainingASecondTimeIsTheSameCallAndBackIsAnother(t *testing.T) {
 	w.equal("not there", code(err), unknown)
 	w.equal("calls", w.fleet.calls, []string{"drain prod/db s1 false", "drain prod/db s1 false", "drain prod/db s1 true"})
 }
+
+// reports is what became of a grant, or the error.
+type reports struct{ err error }
+
+func (r reports) GrantReports(_ context.Context, id string) ([]store.GrantReport, error) {
+	return []store.GrantReport{{GrantID: id, Node: "n1", Admitted: 7}}, r.err
+}
+
+func TestWhatBecameOfAGrantIsShownWhereItIsReadByItself(t *testing.T) {
+	w := newWorld(t)
+	v := w.request(alice, "staging", "db")
+	for _, r := range []reports{{}, {errBroken}} {
+		w.service = w.build(func(c *access.Config) { c.Reports = r })
+		got, err := w.service.Get(t.Context(), alice, v.Grant.ID)
+		if r.err != nil {
+			w.equal("a broken store", []any{code(err), strings.Contains(err.Error(), marker)}, []any{access.Internal, false})
+			continue
+		}
+		w.equal("reports", got.Nodes, []store.GrantReport{{GrantID: v.Grant.ID, Node: "n1", Admitted: 7}})
+		page, err := w.service.List(t.Context(), alice, access.Filter{})
+		w.equal("in a list", []any{code(err), len(page.Grants[0].Nodes)}, []any{ok, 0})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -43,8 +44,16 @@ func (s *Service) Get(ctx context.Context, c Caller, id string) (View, error) {
 		return View{}, err
 	}
 	v := s.view(r)
-	v.Steps, err = s.steps(ctx, r.Grant.Ballot(), r.Grant.Subject, r.Grant.Owner)
-	return v, err
+	if v.Steps, err = s.steps(ctx, r.Grant.Ballot(), r.Grant.Subject, r.Grant.Owner); err != nil {
+		return v, err
+	}
+	if s.Reports == nil {
+		return v, nil
+	}
+	if v.Nodes, err = s.Reports.GrantReports(ctx, id); err != nil {
+		return View{}, internal(fmt.Errorf("read reports: %w", err))
+	}
+	return v, nil
 }
 
 // maxReads bounds how many reads of the store one page may cost.

@@ -38,25 +38,12 @@ type Enforcement struct {
 	// most, zero where nothing bounds them.
 	StreamsNotCut bool
 	StreamsUntil  time.Time
-	// Nodes is what became of the grant on each node; only where one grant is read by itself.
-	Nodes []NodeEnforcement
 }
 
-// NodeEnforcement is what became of a grant on one node. Zero times say nothing.
-type NodeEnforcement struct {
-	Node string
-	// Revision was written last; WrittenAt and VerifiedAt are when its row was written and read back.
-	Revision   int64
-	WrittenAt  time.Time
-	VerifiedAt time.Time
-	// RemovedAt is when its row was gone from memory, from the file, and from older workers.
-	RemovedAt time.Time
-	// By HAProxy's log, where it is received: requests that were admitted, and that were refused after the grant's end.
-	FirstAdmitted time.Time
-	LastAdmitted  time.Time
-	Admitted      int64
-	FirstRefused  time.Time
-	Refused       int64
+// Reports knows what became of grants on nodes.
+type Reports interface {
+	// GrantReports lists what is recorded of a grant, by node.
+	GrantReports(ctx context.Context, grantID string) ([]store.GrantReport, error)
 }
 
 // Enforcer makes the store's state hold on the nodes.
@@ -84,8 +71,8 @@ type Tokens interface {
 	Issue(ctx context.Context, c Claims, now time.Time) (token string, expires time.Time, err error)
 }
 
-// Config is what a Service is built of. All fields but the groups, the agents, and what is about ephemeral environments, are
-// required.
+// Config is what a Service is built of. All fields but the groups, the agents, the reports, and what is about ephemeral
+// environments, are required.
 type Config struct {
 	Grants    store.Grants
 	History   store.History
@@ -96,6 +83,8 @@ type Config struct {
 	Enforcer  Enforcer
 	Tokens    Tokens
 	Fleet     Fleet
+	// Reports is asked where one grant is read; nil: nothing is recorded.
+	Reports Reports
 	// Environments and Templates are of ephemeral environments; both or none.
 	Environments store.Environments
 	Templates    Templates
@@ -150,6 +139,8 @@ type View struct {
 	ApproverGroups []string // those that the steps name, of the vote that is on or, afterwards, of the request
 	// Steps is the vote that is on, with the people who could approve; only where one grant is asked for.
 	Steps []StepView
+	// Nodes is what became of it on each node; only where one grant is asked for.
+	Nodes []store.GrantReport
 }
 
 func (s *Service) view(r store.Record) View {

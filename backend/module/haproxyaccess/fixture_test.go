@@ -117,11 +117,11 @@ func fullView() access.View {
 		Etag: "v7",
 		Enforcement: access.Enforcement{
 			NodesTotal: 3, NodesEnforced: 2, OldWorkersUntil: at(19), StreamsNotCut: true, StreamsUntil: at(33),
-			Nodes: []access.NodeEnforcement{{
-				Node: "edge-1", Revision: 41, WrittenAt: at(51), VerifiedAt: at(52), RemovedAt: at(53), FirstAdmitted: at(54),
-				LastAdmitted: at(55), Admitted: 8, FirstRefused: at(56), Refused: 9,
-			}},
 		},
+		Nodes: []store.GrantReport{{
+			Node: "edge-1", Revision: 41, WrittenAt: at(51), VerifiedAt: at(52), RemovedAt: at(53), FirstAdmitted: at(54),
+			LastAdmitted: at(55), Admitted: 8, FirstRefused: at(56), Refused: 9,
+		}},
 		Hosts:          []string{"web.example", "w.example"},
 		ApproverGroups: []string{"prod-approvers", "leads"},
 		Steps:          preview.Steps,

@@ -29,7 +29,7 @@ func grantProto(v access.View) *v1.Grant {
 		Approvals: grantproto.Approvals(g.Approvals), Rule: g.Rule, Policy: g.Policy, PolicyHash: g.PolicyHash,
 		Explanation: g.Explanation, Groups: g.Groups, GroupsSource: g.GroupsSource, GroupsTime: grantproto.Time(g.GroupsAt),
 		BreakGlass: g.BreakGlass, Notify: g.Notify, Review: reviewProto(g.Review), Extension: extensionProto(g.Extension),
-		Enforcement: enforcementProto(v.Enforcement),
+		Enforcement: enforcementProto(v),
 	}
 	if g.State == grant.Pending || g.State == grant.Approved {
 		p.LapseTime = grantproto.Time(g.LapsesAt)

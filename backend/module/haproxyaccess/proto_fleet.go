@@ -8,13 +8,14 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grantproto"
 )
 
-func enforcementProto(e access.Enforcement) *v1.Enforcement {
+func enforcementProto(v access.View) *v1.Enforcement {
+	e := v.Enforcement
 	p := &v1.Enforcement{
 		NodesTotal: uint32(e.NodesTotal), NodesEnforced: uint32(e.NodesEnforced),
 		OldWorkersUntil: grantproto.Time(e.OldWorkersUntil),
 		StreamsNotCut:   e.StreamsNotCut, StreamsUntil: grantproto.Time(e.StreamsUntil),
 	}
-	for _, n := range e.Nodes {
+	for _, n := range v.Nodes {
 		p.Nodes = append(p.Nodes, &v1.NodeEnforcement{
 			Node: n.Node, Revision: uint64(n.Revision), WriteTime: grantproto.Time(n.WrittenAt),
 			VerifyTime: grantproto.Time(n.VerifiedAt), RemoveTime: grantproto.Time(n.RemovedAt),

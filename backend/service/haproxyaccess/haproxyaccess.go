@@ -162,6 +162,7 @@ func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Sco
 	use, err = access.New(access.Config{
 		Grants: p.store, History: p.store, Directory: directory, Policy: files.current, Source: files, Catalog: p.fleet,
 		Tokens: tokens{issuer}, Enforcer: enforcer{fleet, outbox}, Fleet: nodes{p.fleet, fleet},
+		Reports:  p.store,
 		Auditors: config.GetAuditors(), Operators: config.GetOperators(), Agents: agents,
 		GroupsMaxAge: durationOr(config.GetGroupsMaxAge(), defaultMaxAge),
 		Wait:         durationOr(config.GetEnforcementWait(), defaultWait), Now: time.Now, NewID: newID,
