@@ -160,6 +160,24 @@ func Same(config, ours string, prefixes ...string) bool {
 	return true
 }
 
+// Ours is what config has of our sections, as Splice tells them.
+func Ours(config, ours string, prefixes ...string) string {
+	wanted := map[string]bool{}
+	for _, s := range split(ours)[1:] {
+		wanted[s.id()] = true
+	}
+	var out strings.Builder
+	for _, s := range split(config) {
+		if s.kind != "" && (wanted[s.id()] || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s.name, p) })) {
+			if out.Len() > 0 {
+				out.WriteString("\n")
+			}
+			write(&out, s.lines[:s.body()])
+		}
+	}
+	return out.String()
+}
+
 // canonical is a section's directives with each word quoted in one way, those of a kind in their order.
 func canonical(s section) string {
 	kinds := map[string][]string{}
