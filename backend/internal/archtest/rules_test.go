@@ -77,7 +77,7 @@ var restrictions = []restriction{
 	{path: clutch + "/backend/api", packages: append([]string{"tools/..."}, gatewayCode...)},
 	{path: module + "/backend/api", packages: append([]string{"tools/..."}, gatewayCode...)},
 	{path: "database/sql", packages: []string{"backend/store/...", "tools/internal/gatewaystore", "tools/migrate"}, tests: true},
-	{path: "github.com/miekg/dns", packages: []string{"backend/service/haproxy/discovery"}, tests: true, testsOnly: []string{"backend/service/haproxy"}},
+	{path: "github.com/miekg/dns", packages: []string{"backend/service/haproxy/discovery"}, tests: true},
 	{path: "github.com/Shopify/toxiproxy", packages: []string{"internal/faultproxy"}, tests: true},
 	{
 		path: "github.com/haproxytech/client-native", tests: true, testsOnly: []string{"test/..."},

@@ -62,7 +62,7 @@ func TestConfigurationErrorsNameTheFieldAndNoSecret(t *testing.T) {
 			c.Nodes[1].Dataplane.PasswordFile = write(t, secret+"\n"+secret+"\n")
 		},
 		"nodes[0].dataplane.ca_file: open": func(c *haproxyv1.Config) { c.Nodes[0].Dataplane.CaFile = "/nowhere/ca.pem" },
-		"nodes[0].dataplane.ca_file: no certificate": func(c *haproxyv1.Config) {
+		"nodes[0].dataplane.ca_file: read ca file: no certificate": func(c *haproxyv1.Config) {
 			c.Nodes[0].Dataplane.CaFile = write(t, secret)
 		},
 		"nodes[1].dataplane: data plane api: url holds credentials": func(c *haproxyv1.Config) {

@@ -74,3 +74,13 @@ func (n node) Add(ctx context.Context, m desired.Map, r desired.Row) error {
 func (n node) WriteFile(ctx context.Context, m desired.Map, text []byte) error {
 	return n.client.PutMapFile(ctx, string(m), text)
 }
+
+// Replace implements reconcile.Bulk.
+func (n node) Replace(ctx context.Context, m desired.Map, t desired.Table) error {
+	rows := t.Rows()
+	entries := make([]dataplane.Entry, len(rows))
+	for i, r := range rows {
+		entries[i] = dataplane.Entry(r)
+	}
+	return n.client.ReplaceMap(ctx, string(m), entries)
+}

@@ -15,8 +15,9 @@ import (
 // Servers lists the servers of the pool's backend on every node of its environment.
 func (s *Service) Servers(ctx context.Context, p grant.Pool) []access.Server {
 	var all []access.Server
-	for _, m := range s.serving(p) {
-		servers, err := m.client.Servers(ctx, s.backends[p])
+	now := s.present.Load()
+	for _, m := range now.serving(p.Environment) {
+		servers, err := m.client.Servers(ctx, now.backends[p])
 		if err != nil {
 			all = append(all, access.Server{Node: m.name, OperationalState: "unknown", Error: err.Error()})
 			continue
@@ -44,14 +45,14 @@ func shown(node string, s dataplane.Server) access.Server {
 
 // AddServer adds a server on every node of the pool's environment. See access.Fleet.
 func (s *Service) AddServer(ctx context.Context, p grant.Pool, add access.Server) error {
-	if err := s.checkNetwork(p, add); err != nil {
+	now := s.present.Load()
+	if err := now.checkNetwork(p, add); err != nil {
 		return err
 	}
-	return s.onEach(p, func(m *member) error {
-		if err := s.checkOtherPools(ctx, m, p, add); err != nil {
+	return now.onEach(p, func(m *member, backend string) error {
+		if err := now.checkOtherPools(ctx, m, p, add); err != nil {
 			return err
 		}
-		backend := s.backends[p]
 		err := m.client.AddServer(ctx, backend, dataplane.Server{Name: add.Name, Address: add.Address, Port: add.Port})
 		if !errors.Is(err, dataplane.ErrExists) {
 			return err
@@ -70,7 +71,7 @@ func (s *Service) AddServer(ctx context.Context, p grant.Pool, add access.Server
 }
 
 // checkNetwork refuses an address outside of the environment's networks.
-func (s *Service) checkNetwork(p grant.Pool, add access.Server) error {
+func (s *snapshot) checkNetwork(p grant.Pool, add access.Server) error {
 	address, err := netip.ParseAddr(add.Address)
 	if err != nil || address.Zone() != "" {
 		return fmt.Errorf("%w: want an IP address", access.ErrServerAddress)
@@ -83,7 +84,7 @@ func (s *Service) checkNetwork(p grant.Pool, add access.Server) error {
 
 // checkOtherPools refuses the address and port of a server of another pool on the node: requests of one pool's grants
 // would reach the other's service.
-func (s *Service) checkOtherPools(ctx context.Context, m *member, p grant.Pool, add access.Server) error {
+func (s *snapshot) checkOtherPools(ctx context.Context, m *member, p grant.Pool, add access.Server) error {
 	wanted, err := netip.ParseAddr(add.Address)
 	if err != nil {
 		return fmt.Errorf("%w: want an IP address", access.ErrServerAddress)
@@ -108,36 +109,40 @@ func (s *Service) checkOtherPools(ctx context.Context, m *member, p grant.Pool, 
 
 // RemoveServer removes a server on every node of the pool's environment. See access.Fleet.
 func (s *Service) RemoveServer(ctx context.Context, p grant.Pool, name string) error {
-	return s.onEach(p, func(m *member) error {
-		if err := m.client.RemoveServer(ctx, s.backends[p], name); !errors.Is(err, dataplane.ErrNoServer) {
+	return s.present.Load().onEach(p, func(m *member, backend string) error {
+		if err := m.client.RemoveServer(ctx, backend, name); !errors.Is(err, dataplane.ErrNoServer) {
 			return err
 		}
 		return nil
 	})
 }
 
-// onEach does something to every node that serves the pool. A node that fails does not keep the others from it; the
-// error names each that did.
-func (s *Service) onEach(p grant.Pool, do func(*member) error) error {
-	nodes := s.serving(p)
+// DrainServer drains a server on every node of the pool's environment, or makes it ready again. See access.Fleet.
+func (s *Service) DrainServer(ctx context.Context, p grant.Pool, name string, ready bool) error {
+	return s.present.Load().onEach(p, func(m *member, backend string) error {
+		set := m.client.DrainServer
+		if ready {
+			set = m.client.ReadyServer
+		}
+		if err := set(ctx, backend, name); !errors.Is(err, dataplane.ErrNoServer) {
+			return err
+		}
+		return access.ErrNoServer
+	})
+}
+
+// onEach does something to the pool's backend on every node that serves it. A node that fails does not keep the others
+// from it; the error names each that did.
+func (s *snapshot) onEach(p grant.Pool, do func(m *member, backend string) error) error {
+	nodes := s.serving(p.Environment)
 	if len(nodes) == 0 {
 		return fmt.Errorf("no node serves %s", p.Environment)
 	}
 	var errs []error
 	for _, m := range nodes {
-		if err := do(m); err != nil {
+		if err := do(m, s.backends[p]); err != nil {
 			errs = append(errs, fmt.Errorf("node %s: %w", m.name, err))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (s *Service) serving(p grant.Pool) []*member {
-	var nodes []*member
-	for _, m := range s.nodes {
-		if slices.Contains(m.environments, p.Environment) {
-			nodes = append(nodes, m)
-		}
-	}
-	return nodes
 }
