@@ -61,10 +61,11 @@ type place struct {
 	gateway string
 }
 
-// startWith starts a world that ends with the test, and shows the gateways' logs if that fails.
+// startWith starts a world that ends with the test, and shows the gateways' logs if that fails. A real Data Plane API is used
+// where DATAPLANE_BIN names one.
 func startWith(t *testing.T, options world.Options) *place {
 	t.Helper()
-	options.Dir, options.BinDir = t.TempDir(), binDir
+	options.Dir, options.BinDir, options.DataPlaneBin = t.TempDir(), binDir, os.Getenv("DATAPLANE_BIN")
 	w, err := world.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() {
