@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,7 +75,7 @@ func (a *authority) issue(name string) (certificate, key []byte) {
 }
 
 // secured serves a /v3 node over TLS to clients with a certificate of the authority, and says who came.
-func secured(t *testing.T, server, clients *authority) (url string, came func() string) {
+func secured(t *testing.T, server, clients *authority) (url string, came func() string, open *atomic.Int64) {
 	t.Helper()
 	certificate, key := server.issue("node")
 	pair, err := tls.X509KeyPair(certificate, key)
@@ -94,6 +95,15 @@ func secured(t *testing.T, server, clients *authority) (url string, came func() 
 		}
 		_, _ = io.WriteString(w, `[]`)
 	}))
+	open = &atomic.Int64{}
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}
 	s.StartTLS()
@@ -104,12 +114,12 @@ func secured(t *testing.T, server, clients *authority) (url string, came func() 
 			last = <-names
 		}
 		return last
-	}
+	}, open
 }
 
 func TestClientCertificateAndRootsAreReadAgainWhenTheirFilesChange(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
-	url, came := secured(t, ca, ca)
+	url, came, open := secured(t, ca, ca)
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	write := func(name string, text []byte) { t.Helper(); noError(t, os.WriteFile(path(name), text, 0o600)) }
@@ -171,6 +181,11 @@ func TestClientCertificateAndRootsAreReadAgainWhenTheirFilesChange(t *testing.T)
 
 	write("ca", other.pem) // a connection that the old authorities allowed must not be used on
 	wantIs(t, read(), dataplane.ErrUnreachable)
+	for deadline := time.Now().Add(20 * time.Second); open.Load() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a connection of before is still open")
+		}
+	}
 	write("ca", append(other.pem, ca.pem...))
 	works("two")
 }
@@ -194,7 +209,7 @@ func TestCertificateIsParsedOnlyWhenItChanged(t *testing.T) {
 // The password goes out beside a certificate where both are set.
 func TestPasswordGoesWithACertificate(t *testing.T) {
 	ca := newAuthority(t)
-	url, came := secured(t, ca, ca)
+	url, came, _ := secured(t, ca, ca)
 	certificate, key := ca.issue("one")
 	pair, err := tls.X509KeyPair(certificate, key)
 	noError(t, err)

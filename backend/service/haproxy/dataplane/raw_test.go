@@ -72,6 +72,11 @@ func TestConfigurationOfAnotherVersionIsNotReplaced(t *testing.T) {
 	inBoth(t, func(t *testing.T) {
 		s, c := start(t)
 		wantIs(t, c.PutRawConfiguration(ctx(t), ours, 7, false), dataplane.ErrConflict)
+		for _, call := range s.Calls() {
+			if call.Method != http.MethodGet { // what would be undone has been read at another version
+				t.Errorf("call %+v", call)
+			}
+		}
 		otherWriter(s, 1, http.MethodPost, "configuration/raw")
 		wantIs(t, c.PutRawConfiguration(ctx(t), ours, 1, false), dataplane.ErrConflict)
 		if s.Configuration() != theirs {
@@ -156,6 +161,28 @@ func TestConfigurationWithoutAnAnswerIsLookedUp(t *testing.T) {
 			if (err == nil) != happened || (s.Configuration() == ours) != happened {
 				t.Errorf("fault %d: error %v, text %q", fault, err, s.Configuration())
 			}
+		}
+	})
+}
+
+// The API may be killed between its write and its reload.
+func TestConfigurationThatWasWrittenWithoutItsReloadIsReloaded(t *testing.T) {
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		s.LoseReloads(true)
+		s.SetFault(func(call dataplanetest.Call) dataplanetest.Fault {
+			switch {
+			case call.Is(http.MethodPost, "configuration/raw"):
+				return dataplanetest.Lose
+			case call.Is(http.MethodPost, "transactions"):
+				s.LoseReloads(false)
+			}
+			return dataplanetest.None
+		})
+		pid := s.PID()
+		noError(t, c.PutRawConfiguration(ctx(t), ours, 1, false))
+		if s.Configuration() != ours || s.PID() == pid {
+			t.Errorf("reloaded %v, text %q", s.PID() != pid, s.Configuration())
 		}
 	})
 }

@@ -103,6 +103,15 @@ func TestServerAddedWithoutAnAnswerIsLookedUp(t *testing.T) {
 	})
 }
 
+// Else an answer that got lost would be taken for ours by what was there before.
+func TestServerThatWasThereIsNotReportedAsAdded(t *testing.T) {
+	t.Run("v3", func(t *testing.T) {
+		s, c := start(t)
+		s.SetFault(always(dataplanetest.Status500, http.MethodPost, "configuration/servers"))
+		wantIs(t, c.AddServer(ctx(t), backend, dataplane.Server{Name: "s1", Address: "127.0.0.1", Port: 9}), dataplane.ErrExists)
+	})
+}
+
 func TestLostRaceForARunTimeServerIsRunAgain(t *testing.T) {
 	t.Run("v3", func(t *testing.T) {
 		s, c := start(t)

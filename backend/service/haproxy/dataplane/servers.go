@@ -3,7 +3,9 @@ package dataplane
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/haproxytech/client-native/v5/models"
 )
@@ -113,8 +115,8 @@ func (c *Client) configuredServer(ctx context.Context, backend, name string) (*c
 	return nil, nil
 }
 
-// runningServers reads the servers of the running worker. The API answers an empty list both for a backend without
-// servers and for a HAProxy that is down, so an empty one counts only if the same worker answered before and after it.
+// runningServers reads the servers of the running worker. The API answers in the same way for a backend that does not
+// exist and for a HAProxy that is down, so no servers count only if the same worker answered before and after it.
 func (c *Client) runningServers(ctx context.Context, backend string) ([]*models.RuntimeServer, error) {
 	servers, err := c.listRunning(ctx, backend)
 	if err != nil || len(servers) > 0 {
@@ -144,6 +146,10 @@ func (c *Client) listRunning(ctx context.Context, backend string) ([]*models.Run
 		op: opRunning, method: http.MethodGet, target: func(d *dialect) target { return d.runtimeServers(backend) },
 		wants: []int{http.StatusOK}, reads: true,
 	})
+	var e *Error
+	if errors.As(err, &e) && e.Status == http.StatusNotFound && strings.HasPrefix(e.said, "no data for ") {
+		return nil, nil // so says /v3 where /v2 answers an empty list
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -25,9 +25,9 @@ func (s *Server) mapEntries(w http.ResponseWriter, c call) {
 	case c.parent == "":
 		missing(w, "map in query")
 	case s.down:
-		problem(w, failed, dialError(c.method+" map")+" not found")
+		problem(w, failed, c.said(dialError(c.method+" map")+" not found"))
 	case !ok:
-		problem(w, failed, unknownMap+"not found")
+		problem(w, failed, c.said(unknownMap+"not found"))
 	case c.method == http.MethodGet && c.name == "":
 		listEntries(w, m.memory)
 	case c.method == http.MethodPost && c.name == "":
@@ -35,7 +35,7 @@ func (s *Server) mapEntries(w http.ResponseWriter, c call) {
 	case c.method == http.MethodPut:
 		m.set(w, c)
 	case c.method == http.MethodDelete:
-		m.remove(w, c.name)
+		m.remove(w, c)
 	default:
 		notAllowed(w, c)
 	}
@@ -67,7 +67,7 @@ func (m *mapState) add(w http.ResponseWriter, c call) {
 		return
 	}
 	if m.find(row.Key) >= 0 && !c.twice {
-		problem(w, http.StatusConflict, "already exists")
+		problem(w, http.StatusConflict, c.said("already exists"))
 		return
 	}
 	m.memory = append(m.memory, Entry{Key: row.Key, Value: row.Value})
@@ -83,7 +83,7 @@ func (m *mapState) set(w http.ResponseWriter, c call) {
 		return
 	}
 	if m.find(c.name) < 0 {
-		problem(w, http.StatusNotFound, "[3]  entry not found. [set map "+c.name+"] not found")
+		problem(w, http.StatusNotFound, c.said("[3]  entry not found. [set map "+c.name+"] not found"))
 		return
 	}
 	for i := range m.memory {
@@ -94,12 +94,12 @@ func (m *mapState) set(w http.ResponseWriter, c call) {
 	answerJSON(w, http.StatusOK, entryJSON{Key: c.name, Value: *body.Value})
 }
 
-func (m *mapState) remove(w http.ResponseWriter, key string) {
-	if m.find(key) < 0 {
-		problem(w, http.StatusNotFound, "[3]  Key not found. [del map "+key+"] not found")
+func (m *mapState) remove(w http.ResponseWriter, c call) {
+	if m.find(c.name) < 0 {
+		problem(w, http.StatusNotFound, c.said("[3]  Key not found. [del map "+c.name+"] not found"))
 		return
 	}
-	m.memory = slices.DeleteFunc(m.memory, func(e Entry) bool { return e.Key == key })
+	m.memory = slices.DeleteFunc(m.memory, func(e Entry) bool { return e.Key == c.name })
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -112,10 +112,10 @@ func (s *Server) bulk(w http.ResponseWriter, c call) {
 		notAllowed(w, c)
 		return
 	case s.down:
-		problem(w, http.StatusBadRequest, dialError("add map")+" general error")
+		problem(w, http.StatusBadRequest, c.said(dialError("add map")+" general error"))
 		return
 	case !ok:
-		problem(w, http.StatusBadRequest, unknownMap+"general error")
+		problem(w, http.StatusBadRequest, c.said(unknownMap+"general error"))
 		return
 	}
 	if err := json.Unmarshal(c.body, &rows); err != nil || len(rows) == 0 {

@@ -278,6 +278,14 @@ func dialError(command string) string {
 	return "dial unix " + socket + ": connect: connection refused [" + command + "]"
 }
 
+// said is what the API says of HAProxy's answer, in /v3 with the socket's path before it.
+func (c call) said(message string) string {
+	if c.v3 {
+		return socket + " " + message
+	}
+	return message
+}
+
 // configured answers a read of the configuration, in /v2 in an envelope.
 func (s *Server) configured(w http.ResponseWriter, c call, value any) {
 	if !c.v3 {

@@ -114,9 +114,13 @@ func (t *transaction) remove(w http.ResponseWriter, backend, name string) {
 func (s *Server) runtimeServers(w http.ResponseWriter, c call) {
 	running := s.config.running[c.parent]
 	if s.down {
-		running = nil // the real one answers 200 with no servers
+		running = nil // HAProxy that is down is as one without the backend
 	}
 	if c.method == http.MethodGet && c.name == "" {
+		if c.v3 && running == nil {
+			problem(w, http.StatusNotFound, "no data for "+c.parent+": not found")
+			return
+		}
 		rows := []any{}
 		for _, state := range running {
 			rows = append(rows, state.row())
@@ -131,8 +135,10 @@ func (s *Server) runtimeServers(w http.ResponseWriter, c call) {
 	switch {
 	case c.method != http.MethodPut:
 		notAllowed(w, c)
+	case i < 0 && c.v3:
+		problem(w, http.StatusNotFound, "no data for "+c.parent+"/"+c.name+": not found")
 	case i < 0:
-		problem(w, http.StatusInternalServerError, "server state for "+c.parent+"/"+c.name+": not found")
+		problem(w, http.StatusInternalServerError, "no data for "+c.parent+"/"+c.name+": not found")
 	case json.Unmarshal(c.body, &body) != nil:
 		problem(w, http.StatusBadRequest, "parsing data body failed")
 	default:
