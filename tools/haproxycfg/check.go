@@ -103,7 +103,7 @@ func checkMap(text []byte) error {
 	if rows != len(table) {
 		return errors.New("it has the same key twice")
 	}
-	return table.Check()
+	return desired.NewSheet(table).Check()
 }
 
 // checkKIDs compares kids.map with the keys that HAProxy loads: those that the configuration names.
