@@ -31,6 +31,10 @@ type Request struct {
 	BreakGlass bool
 	// Open are the pools of the subject's other grants that are approved or active, one entry for each.
 	Open []grant.Pool
+	// crowded is Judge's second question: of the rules that limit concurrent grants, that named roomIn alone has room. It is
+	// set here and nowhere else: nothing is opened by it.
+	crowded bool
+	roomIn  string
 }
 
 // Decision is policy's answer. Its zero value is a refusal.

@@ -196,7 +196,6 @@ func (w *World) known(g *Grant) bool {
 // judge answers why a grant does not stand; empty if it does.
 func (w *World) judge(g *Grant) string {
 	q := w.asked(g)
-	q.Open = nil // how many there are was judged when they were given
 	if w.stands(g, q) {
 		return ""
 	}
@@ -227,8 +226,24 @@ func (w *World) asked(g *Grant) Question {
 	return q
 }
 
+// stands: how many grants there are was judged when they were given. By then, rules with a limit may have had room for one
+// more or not; but that which the grant rests on had.
 func (w *World) stands(g *Grant, q Question) bool {
-	a := Decide(w.Rules, q)
+	q.Open = nil
+	if w.standsBy(w.Rules, g, q) {
+		return true
+	}
+	var roomy []Rule
+	for _, r := range w.Rules {
+		if r.MaxConcurrent == 0 || r.Name == g.Rule {
+			roomy = append(roomy, r)
+		}
+	}
+	return w.standsBy(roomy, g, q)
+}
+
+func (w *World) standsBy(rules []Rule, g *Grant, q Question) bool {
+	a := Decide(rules, q)
 	switch {
 	case !a.Allowed:
 		return false
