@@ -187,8 +187,9 @@ func (s *Service) questionOf(g grant.Grant, f policy.Facts, mine holdings) polic
 		r.At, r.StartsAt = g.RequestedAt, g.StartsAt
 	}
 	if e := g.Extension; g.State == grant.Active {
-		r.Extension, r.Reason, r.Inputs = true, e.Reason, e.Inputs
-		r.Duration, r.Total = lengthened(g, e.By, f.At), g.Duration+e.By
+		// As of when it takes effect: the judge asks again as of then.
+		r.Extension, r.Reason, r.Inputs, r.At = true, e.Reason, e.Inputs, g.ExtendedAt(f.At)
+		r.Duration, r.Total = lengthened(g, e.By, r.At), g.Duration+e.By
 	}
 	return r
 }

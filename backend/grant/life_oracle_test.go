@@ -206,7 +206,7 @@ func (o *oracle) extend(a Action, at int) bool {
 		}
 		by, o.asks, o.said = o.more.by, o.more.asks, o.more.said
 	}
-	o.end, o.duration, o.given, o.more = o.end+1000*by, o.duration+by, at, nil
+	o.end, o.duration, o.given, o.more = o.end+1000*by, o.duration+by, max(at, o.began+1), nil
 	return true
 }
 
