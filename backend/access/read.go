@@ -51,7 +51,7 @@ func (s *Service) Get(ctx context.Context, c Caller, id string) (View, error) {
 const maxReads = 10
 
 // List lists the grants that the caller may see. A page may be short or empty and not be the last: only an empty Next says
-// that. Error: Invalid.
+// that. One that cannot be read is passed over: Get says so, and the Judge loop does aloud. Error: Invalid.
 func (s *Service) List(ctx context.Context, c Caller, f Filter) (Page, error) {
 	q, err := s.query(c, f)
 	if err != nil {
@@ -80,10 +80,11 @@ func (s *Service) List(ctx context.Context, c Caller, f Filter) (Page, error) {
 func (s *Service) fill(ctx context.Context, c Caller, f Filter, q store.Query, page *Page) (full bool, err error) {
 	size := q.Limit
 	q.Limit++ // the one more says whether there is a next page
-	records, err := s.Grants.List(ctx, q)
+	found, err := s.Grants.List(ctx, q)
 	if err != nil {
 		return false, internal(err)
 	}
+	records := found.Records
 	page.Next = ""
 	for i, r := range records {
 		if i == size || len(page.Grants) == size {
@@ -154,7 +155,7 @@ func approved(b grant.Ballot, s grant.Subject) bool {
 
 // awaitsReview reports whether the caller could review the grant now.
 func awaitsReview(c Caller, g grant.Grant) bool {
-	return mayReview(c, g) && !g.Review.Done() && !g.ActivatedAt.IsZero() && c.Subject != g.Subject && c.Subject != g.Owner
+	return mayReview(c, g) && g.AwaitsReview() && c.Subject != g.Subject && c.Subject != g.Owner
 }
 
 // record reads a grant whoever asks.
@@ -163,6 +164,9 @@ func (s *Service) record(ctx context.Context, id string) (store.Record, error) {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return store.Record{}, noSuchGrant()
+	case errors.Is(err, store.ErrCorrupt):
+		return store.Record{}, &Error{Code: Internal, GrantID: id, cause: err,
+			Message: "what is stored of this grant cannot be read: nodes admit nobody by it, but nothing can be done with it; tell an operator"}
 	case err != nil:
 		return store.Record{}, internal(err)
 	}

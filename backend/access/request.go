@@ -218,16 +218,19 @@ func (s *Service) grantsOf(ctx context.Context, subject grant.Subject) (holdings
 	if err != nil {
 		return holdings{}, internal(err)
 	}
-	records, err := s.Grants.List(ctx, store.Query{Subject: subject, States: openStates, Limit: maxHeld})
+	page, err := s.Grants.List(ctx, store.Query{Subject: subject, States: openStates, Limit: maxHeld})
 	if err != nil {
 		return holdings{}, internal(err)
 	}
-	if len(records) == maxHeld {
+	if len(page.Records)+len(page.Unreadable) >= maxHeld {
 		return holdings{}, errorf(Conflict, "%d grants of yours are open; end one of them first", maxHeld)
 	}
 	h := holdings{subject: subject, revision: head}
 	now := s.Now()
-	for _, r := range records {
+	for _, u := range page.Unreadable {
+		h.grants = append(h.grants, asRow(u)) // it may be open: it counts
+	}
+	for _, r := range page.Records {
 		if r.Grant.State == grant.Pending && now.Before(r.Grant.LapsesAt) || r.Grant.State != grant.Pending && !over(r.Grant, now) {
 			h.grants = append(h.grants, r.Grant)
 		}

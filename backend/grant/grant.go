@@ -132,6 +132,8 @@ type Review struct {
 	By      Subject   // who did it; empty until then
 	At      time.Time
 	Comment string
+	// OverdueAt is when it was recorded that nobody had done it by DueAt; zero until then.
+	OverdueAt time.Time
 }
 
 // Asked reports whether there is a review to do, or done.

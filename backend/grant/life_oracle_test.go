@@ -24,6 +24,7 @@ type oracle struct {
 	more     *wish
 	urgent   bool // an emergency
 	reviewer Subject
+	scolded  int // when it was said that the review is overdue
 	endedBy  Subject
 	cause    Cause
 	endedAt  int
@@ -65,9 +66,10 @@ func (o *oracle) accept(a Action, at int) bool {
 		Active: {
 			AskExtension: o.ask, Approve: o.approve, Withdraw: o.withdraw, Extend: o.extend, DenyExtension: o.denyMore,
 			CancelExtension: o.cancelMore, LapseExtension: o.lapseMore, Expire: o.expire, Revoke: o.revoke, DoReview: o.review,
+			ReviewOverdue: o.scold,
 		},
-		Expired: {DoReview: o.review},
-		Revoked: {DoReview: o.review},
+		Expired: {DoReview: o.review, ReviewOverdue: o.scold},
+		Revoked: {DoReview: o.review, ReviewOverdue: o.scold},
 	}
 	rule := rules[o.state][a.Verb]
 	if rule == nil || !rule(a, at) {
@@ -242,6 +244,15 @@ func (o *oracle) review(a Action, _ int) bool {
 	return true
 }
 
+// scold: an emergency of which nobody has taken a look a second after noon, once.
+func (o *oracle) scold(a Action, at int) bool {
+	if !o.urgent || o.end == 0 || o.reviewer != "" || o.scolded > 0 || a.Actor != "" || at < 1000 {
+		return false
+	}
+	o.scolded = at
+	return true
+}
+
 // agrees compares all that the oracle knows.
 func (o *oracle) agrees(g Grant) error {
 	clock := func(ms int, set bool) time.Time {
@@ -265,6 +276,7 @@ func (o *oracle) agrees(g Grant) error {
 		{"ended by", g.EndedBy, o.endedBy},
 		{"cause", g.Cause, o.cause},
 		{"review", g.Review.By, o.reviewer},
+		{"overdue", g.Review.OverdueAt, clock(o.scolded, o.scolded > 0)},
 		{"extension", g.Extension.Asked(), o.more != nil},
 		{"waits", g.Waits(), o.state == Pending || o.more != nil},
 	} {

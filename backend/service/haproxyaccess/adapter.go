@@ -17,14 +17,18 @@ import (
 
 // The core packages do not know each other; here each is handed the others behind the interface that it names itself.
 
-// source is the store as reconcile reads it.
-type source struct{ reader store.Reader }
+// source is the store as reconcile reads it. What cannot be read is not in it: nodes take its row for one that has ended.
+type source struct {
+	reader     store.Reader
+	unreadable func(ids []string) // told with every reading, none included
+}
 
 func (s source) Snapshot(ctx context.Context) (reconcile.Snapshot, error) {
 	have, err := s.reader.Snapshot(ctx)
 	if err != nil {
 		return reconcile.Snapshot{}, err
 	}
+	s.unreadable(have.Unreadable)
 	snapshot := reconcile.Snapshot{Revision: have.Revision, Active: make([]grant.Grant, len(have.Active))}
 	for i, r := range have.Active {
 		snapshot.Active[i] = r.Grant

@@ -153,7 +153,7 @@ func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Sco
 	if err != nil {
 		return nil, err
 	}
-	fleet := reconcile.New(targets, source{p.store}, observer, reconcile.Timing{}, time.Now)
+	fleet := reconcile.New(targets, source{p.store, observer.unreadable}, observer, reconcile.Timing{}, time.Now)
 	outbox := newOutbox(p, observer)
 	var use *access.Service
 	directory := access.NewLogins(p.store, time.Now, func() { use.Poke() })

@@ -15,7 +15,7 @@ import (
 var migrations embed.FS
 
 // Known is the newest version of the schema that this program knows.
-const Known = 2
+const Known = 3
 
 var schema = sqlstore.Schema{
 	Files:  migrations,

@@ -88,7 +88,7 @@ func (r *racer) next(ctx context.Context, slot int) (grant.Event, error) {
 		}
 		var steps [][3]string
 		for _, l := range legal {
-			if l[0] == string(row.Grant.State) && l[1] != "review" {
+			if l[0] == string(row.Grant.State) && !row.Grant.State.Final() { // what is said afterwards has no end
 				steps = append(steps, l)
 			}
 		}

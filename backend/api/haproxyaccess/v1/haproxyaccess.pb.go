@@ -584,9 +584,11 @@ type Review struct {
 	Groups  []string               `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
 	DueTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=due_time,json=dueTime,proto3" json:"due_time,omitempty"`
 	// Who did it, when, and what they said. Empty until then.
-	Subject       string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
-	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
-	Comment       string                 `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
+	Subject string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	Time    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	Comment string                 `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
+	// When it was recorded that nobody had done it by due_time; empty until then. It can be done all the same.
+	OverdueTime   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=overdue_time,json=overdueTime,proto3" json:"overdue_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -654,6 +656,13 @@ func (x *Review) GetComment() string {
 		return x.Comment
 	}
 	return ""
+}
+
+func (x *Review) GetOverdueTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OverdueTime
+	}
+	return nil
 }
 
 // Extension is what is asked for by somebody who needs an active grant for longer.
@@ -2463,7 +2472,8 @@ type RevokeGrantsResponse struct {
 	Covered *OpenGrants            `protobuf:"bytes,1,opt,name=covered,proto3" json:"covered,omitempty"`
 	// The first 200 of them, as they are now.
 	Grants []*Grant `protobuf:"bytes,2,rep,name=grants,proto3" json:"grants,omitempty"`
-	// How many could not be ended; the same call ends them later.
+	// How many could not be ended, or cannot be: the same call ends them later, but for those of which the store cannot read
+	// what was given. No node admits anybody by these.
 	Failed        uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2812,7 +2822,8 @@ type CreateLockResponse struct {
 	// In a dry run, the lock as it would be.
 	Lock    *Lock       `protobuf:"bytes,1,opt,name=lock,proto3" json:"lock,omitempty"`
 	Covered *OpenGrants `protobuf:"bytes,2,opt,name=covered,proto3" json:"covered,omitempty"`
-	// How many of them could not be ended yet; they are tried again until they are.
+	// How many of them could not be ended yet, or cannot be: they are tried again until they are, but for those of which the
+	// store cannot read what was given. No node admits anybody by these.
 	Failed        uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4391,8 +4402,8 @@ type GrantEvent struct {
 	Pool        string `protobuf:"bytes,5,opt,name=pool,proto3" json:"pool,omitempty"`
 	Subject     string `protobuf:"bytes,6,opt,name=subject,proto3" json:"subject,omitempty"`
 	// "request", "approve", "complete", "withdraw", "activate", "deny", "cancel", "lapse", "expire", "revoke",
-	// "ask_extension", "extend", "deny_extension", "cancel_extension", "lapse_extension", "review"; without a grant "refuse",
-	// "lock", "unlock", "policy".
+	// "ask_extension", "extend", "deny_extension", "cancel_extension", "lapse_extension", "review", "review_overdue";
+	// without a grant "refuse", "lock", "unlock", "policy".
 	Verb string `protobuf:"bytes,7,opt,name=verb,proto3" json:"verb,omitempty"`
 	// Who; empty for the clock and for policy.
 	Actor string      `protobuf:"bytes,8,opt,name=actor,proto3" json:"actor,omitempty"`
@@ -4934,13 +4945,14 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"morePeople\x1a6\n" +
 	"\x06Quorum\x12\x16\n" +
 	"\x06groups\x18\x01 \x03(\tR\x06groups\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\rR\x05count\"\xbb\x01\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\"\xfa\x01\n" +
 	"\x06Review\x12\x16\n" +
 	"\x06groups\x18\x01 \x03(\tR\x06groups\x125\n" +
 	"\bdue_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\adueTime\x12\x18\n" +
 	"\asubject\x18\x03 \x01(\tR\asubject\x12.\n" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
-	"\acomment\x18\x05 \x01(\tR\acomment\"\xc0\x03\n" +
+	"\acomment\x18\x05 \x01(\tR\acomment\x12=\n" +
+	"\foverdue_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\voverdueTime\"\xc0\x03\n" +
 	"\tExtension\x125\n" +
 	"\bduration\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12?\n" +
@@ -5468,131 +5480,132 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	61,  // 16: haproxyaccess.v1.ApprovalStep.any_of:type_name -> haproxyaccess.v1.ApprovalStep.Quorum
 	70,  // 17: haproxyaccess.v1.Review.due_time:type_name -> google.protobuf.Timestamp
 	70,  // 18: haproxyaccess.v1.Review.time:type_name -> google.protobuf.Timestamp
-	69,  // 19: haproxyaccess.v1.Extension.duration:type_name -> google.protobuf.Duration
-	62,  // 20: haproxyaccess.v1.Extension.inputs:type_name -> haproxyaccess.v1.Extension.InputsEntry
-	2,   // 21: haproxyaccess.v1.Extension.approvals:type_name -> haproxyaccess.v1.Approval
-	70,  // 22: haproxyaccess.v1.Extension.request_time:type_name -> google.protobuf.Timestamp
-	70,  // 23: haproxyaccess.v1.Extension.lapse_time:type_name -> google.protobuf.Timestamp
-	70,  // 24: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
-	69,  // 25: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
-	69,  // 26: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
-	6,   // 27: haproxyaccess.v1.Pool.inputs:type_name -> haproxyaccess.v1.Input
-	32,  // 28: haproxyaccess.v1.Pool.lock:type_name -> haproxyaccess.v1.Lock
-	8,   // 29: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
-	69,  // 30: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
-	70,  // 31: haproxyaccess.v1.PreviewAccessRequest.start_time:type_name -> google.protobuf.Timestamp
-	63,  // 32: haproxyaccess.v1.PreviewAccessRequest.inputs:type_name -> haproxyaccess.v1.PreviewAccessRequest.InputsEntry
-	69,  // 33: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
-	69,  // 34: haproxyaccess.v1.PreviewAccessResponse.default_duration:type_name -> google.protobuf.Duration
-	3,   // 35: haproxyaccess.v1.PreviewAccessResponse.steps:type_name -> haproxyaccess.v1.ApprovalStep
-	69,  // 36: haproxyaccess.v1.PreviewAccessResponse.pending_for:type_name -> google.protobuf.Duration
-	6,   // 37: haproxyaccess.v1.PreviewAccessResponse.inputs:type_name -> haproxyaccess.v1.Input
-	64,  // 38: haproxyaccess.v1.PreviewAccessResponse.findings:type_name -> haproxyaccess.v1.PreviewAccessResponse.Finding
-	32,  // 39: haproxyaccess.v1.PreviewAccessResponse.lock:type_name -> haproxyaccess.v1.Lock
-	69,  // 40: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
-	70,  // 41: haproxyaccess.v1.RequestAccessRequest.start_time:type_name -> google.protobuf.Timestamp
-	65,  // 42: haproxyaccess.v1.RequestAccessRequest.inputs:type_name -> haproxyaccess.v1.RequestAccessRequest.InputsEntry
-	1,   // 43: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 44: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 45: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 46: haproxyaccess.v1.RevokeAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	69,  // 47: haproxyaccess.v1.ExtendAccessRequest.duration:type_name -> google.protobuf.Duration
-	66,  // 48: haproxyaccess.v1.ExtendAccessRequest.inputs:type_name -> haproxyaccess.v1.ExtendAccessRequest.InputsEntry
-	1,   // 49: haproxyaccess.v1.ExtendAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 50: haproxyaccess.v1.CancelExtensionResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 51: haproxyaccess.v1.WithdrawApprovalResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 52: haproxyaccess.v1.ReviewAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	0,   // 53: haproxyaccess.v1.RevokeGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
-	31,  // 54: haproxyaccess.v1.RevokeGrantsResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
-	1,   // 55: haproxyaccess.v1.RevokeGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	70,  // 56: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
-	70,  // 57: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
-	70,  // 58: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
-	70,  // 59: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
-	32,  // 60: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
-	31,  // 61: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
-	32,  // 62: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
-	32,  // 63: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
-	70,  // 64: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	70,  // 65: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
-	59,  // 66: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
-	70,  // 67: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
-	70,  // 68: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
-	1,   // 69: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
-	0,   // 70: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
-	1,   // 71: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	70,  // 72: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
-	51,  // 73: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
-	70,  // 74: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
-	70,  // 75: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	67,  // 76: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
-	69,  // 77: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
-	70,  // 78: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
-	54,  // 79: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	54,  // 80: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	54,  // 81: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	0,   // 82: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
-	0,   // 83: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
-	70,  // 84: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
-	70,  // 85: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
-	70,  // 86: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
-	68,  // 87: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
-	69,  // 88: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
-	2,   // 89: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
-	32,  // 90: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
-	70,  // 91: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
-	70,  // 92: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
-	9,   // 93: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
-	11,  // 94: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
-	13,  // 95: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
-	15,  // 96: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
-	17,  // 97: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
-	19,  // 98: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
-	43,  // 99: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
-	45,  // 100: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
-	21,  // 101: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
-	23,  // 102: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
-	25,  // 103: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
-	27,  // 104: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
-	29,  // 105: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
-	33,  // 106: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
-	35,  // 107: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
-	37,  // 108: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
-	39,  // 109: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
-	41,  // 110: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
-	47,  // 111: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
-	49,  // 112: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
-	52,  // 113: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
-	55,  // 114: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
-	57,  // 115: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
-	10,  // 116: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
-	12,  // 117: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
-	14,  // 118: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
-	16,  // 119: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
-	18,  // 120: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
-	20,  // 121: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
-	44,  // 122: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
-	46,  // 123: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
-	22,  // 124: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
-	24,  // 125: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
-	26,  // 126: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
-	28,  // 127: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
-	30,  // 128: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
-	34,  // 129: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
-	36,  // 130: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
-	38,  // 131: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
-	40,  // 132: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
-	42,  // 133: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
-	48,  // 134: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
-	50,  // 135: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
-	53,  // 136: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
-	56,  // 137: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
-	58,  // 138: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
-	116, // [116:139] is the sub-list for method output_type
-	93,  // [93:116] is the sub-list for method input_type
-	93,  // [93:93] is the sub-list for extension type_name
-	93,  // [93:93] is the sub-list for extension extendee
-	0,   // [0:93] is the sub-list for field type_name
+	70,  // 19: haproxyaccess.v1.Review.overdue_time:type_name -> google.protobuf.Timestamp
+	69,  // 20: haproxyaccess.v1.Extension.duration:type_name -> google.protobuf.Duration
+	62,  // 21: haproxyaccess.v1.Extension.inputs:type_name -> haproxyaccess.v1.Extension.InputsEntry
+	2,   // 22: haproxyaccess.v1.Extension.approvals:type_name -> haproxyaccess.v1.Approval
+	70,  // 23: haproxyaccess.v1.Extension.request_time:type_name -> google.protobuf.Timestamp
+	70,  // 24: haproxyaccess.v1.Extension.lapse_time:type_name -> google.protobuf.Timestamp
+	70,  // 25: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
+	69,  // 26: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
+	69,  // 27: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
+	6,   // 28: haproxyaccess.v1.Pool.inputs:type_name -> haproxyaccess.v1.Input
+	32,  // 29: haproxyaccess.v1.Pool.lock:type_name -> haproxyaccess.v1.Lock
+	8,   // 30: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
+	69,  // 31: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
+	70,  // 32: haproxyaccess.v1.PreviewAccessRequest.start_time:type_name -> google.protobuf.Timestamp
+	63,  // 33: haproxyaccess.v1.PreviewAccessRequest.inputs:type_name -> haproxyaccess.v1.PreviewAccessRequest.InputsEntry
+	69,  // 34: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
+	69,  // 35: haproxyaccess.v1.PreviewAccessResponse.default_duration:type_name -> google.protobuf.Duration
+	3,   // 36: haproxyaccess.v1.PreviewAccessResponse.steps:type_name -> haproxyaccess.v1.ApprovalStep
+	69,  // 37: haproxyaccess.v1.PreviewAccessResponse.pending_for:type_name -> google.protobuf.Duration
+	6,   // 38: haproxyaccess.v1.PreviewAccessResponse.inputs:type_name -> haproxyaccess.v1.Input
+	64,  // 39: haproxyaccess.v1.PreviewAccessResponse.findings:type_name -> haproxyaccess.v1.PreviewAccessResponse.Finding
+	32,  // 40: haproxyaccess.v1.PreviewAccessResponse.lock:type_name -> haproxyaccess.v1.Lock
+	69,  // 41: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
+	70,  // 42: haproxyaccess.v1.RequestAccessRequest.start_time:type_name -> google.protobuf.Timestamp
+	65,  // 43: haproxyaccess.v1.RequestAccessRequest.inputs:type_name -> haproxyaccess.v1.RequestAccessRequest.InputsEntry
+	1,   // 44: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 45: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 46: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 47: haproxyaccess.v1.RevokeAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	69,  // 48: haproxyaccess.v1.ExtendAccessRequest.duration:type_name -> google.protobuf.Duration
+	66,  // 49: haproxyaccess.v1.ExtendAccessRequest.inputs:type_name -> haproxyaccess.v1.ExtendAccessRequest.InputsEntry
+	1,   // 50: haproxyaccess.v1.ExtendAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 51: haproxyaccess.v1.CancelExtensionResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 52: haproxyaccess.v1.WithdrawApprovalResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 53: haproxyaccess.v1.ReviewAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	0,   // 54: haproxyaccess.v1.RevokeGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
+	31,  // 55: haproxyaccess.v1.RevokeGrantsResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	1,   // 56: haproxyaccess.v1.RevokeGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
+	70,  // 57: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
+	70,  // 58: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
+	70,  // 59: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
+	70,  // 60: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
+	32,  // 61: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
+	31,  // 62: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	32,  // 63: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
+	32,  // 64: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
+	70,  // 65: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	70,  // 66: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
+	59,  // 67: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
+	70,  // 68: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
+	70,  // 69: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
+	1,   // 70: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
+	0,   // 71: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
+	1,   // 72: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
+	70,  // 73: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	51,  // 74: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
+	70,  // 75: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
+	70,  // 76: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	67,  // 77: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
+	69,  // 78: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
+	70,  // 79: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
+	54,  // 80: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	54,  // 81: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	54,  // 82: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	0,   // 83: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
+	0,   // 84: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
+	70,  // 85: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
+	70,  // 86: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
+	70,  // 87: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
+	68,  // 88: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
+	69,  // 89: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
+	2,   // 90: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
+	32,  // 91: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
+	70,  // 92: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
+	70,  // 93: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
+	9,   // 94: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
+	11,  // 95: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
+	13,  // 96: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
+	15,  // 97: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
+	17,  // 98: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
+	19,  // 99: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
+	43,  // 100: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
+	45,  // 101: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
+	21,  // 102: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
+	23,  // 103: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
+	25,  // 104: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
+	27,  // 105: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
+	29,  // 106: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
+	33,  // 107: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
+	35,  // 108: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
+	37,  // 109: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
+	39,  // 110: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
+	41,  // 111: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
+	47,  // 112: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
+	49,  // 113: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
+	52,  // 114: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
+	55,  // 115: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
+	57,  // 116: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
+	10,  // 117: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
+	12,  // 118: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
+	14,  // 119: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
+	16,  // 120: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
+	18,  // 121: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
+	20,  // 122: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
+	44,  // 123: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
+	46,  // 124: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
+	22,  // 125: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
+	24,  // 126: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
+	26,  // 127: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
+	28,  // 128: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
+	30,  // 129: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
+	34,  // 130: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
+	36,  // 131: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
+	38,  // 132: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
+	40,  // 133: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
+	42,  // 134: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
+	48,  // 135: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
+	50,  // 136: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
+	53,  // 137: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
+	56,  // 138: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
+	58,  // 139: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
+	117, // [117:140] is the sub-list for method output_type
+	94,  // [94:117] is the sub-list for method input_type
+	94,  // [94:94] is the sub-list for extension type_name
+	94,  // [94:94] is the sub-list for extension extendee
+	0,   // [0:94] is the sub-list for field type_name
 }
 
 func init() { file_api_haproxyaccess_v1_haproxyaccess_proto_init() }
