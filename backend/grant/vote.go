@@ -79,7 +79,7 @@ func withdraw(g Grant, who Subject) Grant {
 	given := b.Approvals
 	b.Approvals = nil
 	for _, a := range given {
-		if a.By != who && b.Takes(a.Groups) {
+		if a.By != who && (!b.Ordered || b.Takes(a.Groups)) {
 			b.Approvals = append(b.Approvals, a)
 		}
 	}

@@ -34,7 +34,7 @@ var bugs = []bug{
 		{fileBallot, "return slices.ContainsFunc(q.Groups, func(g string) bool { return slices.Contains(groups, g) })", "return true"},
 	}},
 	{name: "AND read as OR", quick: true, edits: []edit{
-		{fileMatching, "return seated(quorums, approvals) == people", "return seated(quorums, approvals) > 0"},
+		{fileMatching, "return people <= len(approvals) && seated(quorums, approvals) == people", "return seated(quorums, approvals) > 0"},
 	}},
 	{name: "all of a vote's counts are one", edits: []edit{
 		{fileMatching, "people += q.Count", "people++"},
@@ -72,7 +72,7 @@ var bugs = []bug{
 		{fileEvaluate, "return max(e.r.Total, duration)", "return duration"},
 	}},
 	{name: "a withdrawn approval stays", edits: []edit{
-		{fileVote, "if a.By != who && b.Takes(a.Groups) {", "if b.Takes(a.Groups) {"},
+		{fileVote, "if a.By != who && (!b.Ordered || b.Takes(a.Groups)) {", "if b.Takes(a.Groups) {"},
 	}},
 	{name: "deny does not win", edits: []edit{
 		{fileEvaluate, "e.deny(ctx, rule); denier != nil {", "e.deny(ctx, rule); denier != nil && chosen == nil {"},
