@@ -206,7 +206,8 @@ type Logins interface {
 	// Login reads a subject's last one, or ErrNotFound.
 	Login(ctx context.Context, s grant.Subject) (Login, error)
 	// RememberLogin keeps l unless a later one is known already: it never goes back, but for one that is dated after latest,
-	// which no clock that is right can have written.
+	// which no clock that is right can have written. Of two of the same moment, of which nobody knows which was first, the one
+	// that says less is kept, in whatever order they come.
 	RememberLogin(ctx context.Context, l Login, latest time.Time) error
 	// Members lists the subjects whose last login, not before since, was in the group. Sorted, at most limit.
 	Members(ctx context.Context, group string, since time.Time, limit int) ([]grant.Subject, error)

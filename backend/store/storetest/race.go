@@ -199,6 +199,9 @@ func Two(t *testing.T, h Harness) {
 		_, err := two.Commit(t.Context(), store.Change{Replay: key})
 		wantError(t, err, store.ErrReplay)
 	})
+	t.Run("a login that the one keeps is not overwritten by an older one of the other", func(t *testing.T) {
+		raceLogins(t, "erin@example.com", one, two)
+	})
 	t.Run("I7 a reader of the one sees no earlier event of the other later", func(t *testing.T) { readWhileBothWrite(t, one, two) })
 }
 
