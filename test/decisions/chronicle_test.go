@@ -24,10 +24,10 @@ var moves = map[string]map[string]string{
 	"approved": {"activate": "active", "cancel": "cancelled", "lapse": "lapsed", "revoke": "revoked"},
 	"active": {
 		"ask_extension": "active", "approve": "active", "withdraw": "active", "extend": "active", "deny_extension": "active",
-		"cancel_extension": "active", "lapse_extension": "active", "review": "active", "expire": "expired", "revoke": "revoked",
+		"cancel_extension": "active", "lapse_extension": "active", "review": "active", "review_overdue": "active", "expire": "expired", "revoke": "revoked",
 	},
-	"expired": {"review": "expired"},
-	"revoked": {"review": "revoked"},
+	"expired": {"review": "expired", "review_overdue": "expired"},
+	"revoked": {"review": "revoked", "review_overdue": "revoked"},
 }
 
 var causes = []string{"given_up", "approver", "operator", "group_lost", "policy_changed", "lock"}
@@ -109,7 +109,7 @@ func (c *chronicle) names(e grant.Event, _ grant.Grant) error {
 	if actor != strings.ToLower(actor) || string(e.Grant.Subject) != strings.ToLower(string(e.Grant.Subject)) {
 		return fmt.Errorf("a name in another letter case: %q, %q", actor, e.Grant.Subject)
 	}
-	byClock := slices.Contains([]string{"activate", "expire", "lapse", "lapse_extension"}, string(e.Verb))
+	byClock := slices.Contains([]string{"activate", "expire", "lapse", "lapse_extension", "review_overdue"}, string(e.Verb))
 	byEither := slices.Contains([]string{"complete", "revoke"}, string(e.Verb))
 	if !byEither && byClock != (actor == "") {
 		return fmt.Errorf("by %q", actor)

@@ -23,19 +23,40 @@ func (w *World) RevokeAll(c Caller, b Bulk, k string) (code Code, open map[strin
 	case b.Reason == "", nothing != b.Everything, b.Pool != "" && b.Environment == "":
 		return Invalid, nil
 	}
+	until := millisecond(w.Now)
 	if !b.DryRun {
 		body := fmt.Sprintf("%+v", b)
-		if _, _, code := w.use(c, "revoke all", k, body); code != OK {
+		_, found, code := w.use(c, "revoke all", k, body)
+		if code != OK {
 			return code, nil
 		}
-		w.keep(c, "revoke all", k, body, "")
+		if found {
+			until = w.used[key{c.Name, "revoke all", k}].at
+		} else {
+			w.keep(c, "revoke all", k, body, "")
+		}
 	}
 	fits := func(g *Grant) bool {
-		return (b.Subject == "" || b.Subject == g.Subject || b.Subject == g.Owner) && (b.Environment == "" || b.Environment == g.Place.Environment) &&
+		return w.since(g, b.Rule != "", len(b.States) > 0, until) && (b.Subject == "" || b.Subject == g.Subject || b.Subject == g.Owner) && (b.Environment == "" || b.Environment == g.Place.Environment) &&
 			(b.Pool == "" || b.Pool == g.Place.Pool) && (b.Rule == "" || b.Rule == g.Rule) &&
 			(len(b.States) == 0 || slices.Contains(b.States, g.State))
 	}
 	return OK, w.endAll(fits, "operator", c.Name, b.DryRun)
+}
+
+// since: it was there by then, under that rule and in that state if they matter.
+func (w *World) since(g *Grant, rule, state bool, until time.Time) bool {
+	times := []time.Time{g.Requested}
+	if rule {
+		times = append(times, g.Given)
+	}
+	if state && g.State == "active" {
+		times = append(times, g.Activated)
+	}
+	if state && g.State == "approved" && len(g.Approvals) > 0 {
+		times = append(times, g.Approvals[len(g.Approvals)-1].At)
+	}
+	return !slices.ContainsFunc(times, func(t time.Time) bool { return t.After(until) })
 }
 
 func (w *World) endAll(fits func(*Grant) bool, cause, by string, dry bool) map[string]int {
@@ -140,6 +161,10 @@ func (w *World) Sweep() (unjudged bool) {
 	for _, g := range w.Grants {
 		if !w.tick(g) {
 			unjudged = true
+		}
+		if due := g.ReviewDue; !due.IsZero() && !w.Now.Before(due) && !g.Activated.IsZero() && g.ReviewedBy == "" && g.Overdue.IsZero() {
+			g.Overdue = millisecond(w.Now)
+			g.Version++
 		}
 	}
 	return unjudged

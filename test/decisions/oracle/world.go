@@ -71,6 +71,7 @@ type Grant struct {
 	ReviewGroups       []string
 	ReviewDue          time.Time
 	ReviewedBy         string
+	Overdue            time.Time // when it was said that nobody had reviewed it in time
 	Extension          *Extension
 
 	Requested, Starts, Lapses, Activated, Given, Expires, Ended time.Time
@@ -99,7 +100,10 @@ type Lock struct {
 
 type key struct{ caller, method, key string }
 
-type use struct{ body, ref string }
+type use struct {
+	body, ref string
+	at        time.Time
+}
 
 // NewWorld is one in which nothing has happened.
 func NewWorld(now time.Time) *World {
@@ -153,11 +157,14 @@ func (w *World) use(c Caller, method, k, body string) (ref string, found bool, c
 	if found && u.body != body {
 		return "", false, Conflict
 	}
+	if g := w.Grants[u.ref]; found && g != nil && !w.sees(c, g) {
+		return "", true, NotFound
+	}
 	return u.ref, found, OK
 }
 
 func (w *World) keep(c Caller, method, k, body, ref string) {
-	w.used[key{c.Name, method, k}] = use{body, ref}
+	w.used[key{c.Name, method, k}] = use{body, ref, millisecond(w.Now)}
 }
 
 func (w *World) fresh(c Caller) bool {
