@@ -14,5 +14,5 @@
 // A Client is safe for concurrent use. It holds no lock: one writer a node is the caller's duty, since the API itself
 // loses and doubles entries when two callers write the same map.
 //
-// It imports the standard library and client-native's models, and nothing else of this project.
+// It imports the standard library, client-native's models, and of this project secretfile alone.
 package dataplane

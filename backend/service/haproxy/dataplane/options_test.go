@@ -121,6 +121,14 @@ func TestChangedPasswordFileCountsAtTheNextCall(t *testing.T) {
 			t.Fatalf("%s: a call was made", name)
 		}
 	}
+	write("marker-OTHER")
+	noError(t, os.Chmod(path, 0o644))
+	wantIs(t, read(), dataplane.ErrPassword)
+	if len(s.Calls()) != 0 {
+		t.Fatal("a call was made with a password that everybody can read")
+	}
+	noError(t, os.Chmod(path, 0o400))
+	noError(t, read())
 }
 
 func TestPasswordFileLosesOneNewlineOnly(t *testing.T) {
