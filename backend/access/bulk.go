@@ -132,6 +132,9 @@ func (s *Service) bulkQuery(c Caller, b Bulk) (store.Query, error) {
 	if err := checkReason(b.Reason); err != nil {
 		return q, err
 	}
+	if err := checkPlace(b.Environment, b.Pool); err != nil {
+		return q, err
+	}
 	if all := b.Subject == "" && b.Environment == "" && b.Pool == "" && b.Rule == ""; all != b.Everything {
 		return q, errorf(Invalid, "name a subject, an environment, a pool or a rule, or say everything, not both")
 	}

@@ -261,6 +261,9 @@ func (s *Service) Unlock(ctx context.Context, c Caller, id, reason, key string) 
 	if err := checkReason(reason); err != nil {
 		return LockView{}, err
 	}
+	if !idForm.MatchString(id) {
+		return LockView{}, errorf(NotFound, "no such lock")
+	}
 	call, err := newCall(c, "ReleaseLock", key, []string{id, reason})
 	if err != nil {
 		return LockView{}, err

@@ -103,6 +103,9 @@ func (s *Service) query(c Caller, f Filter) (store.Query, error) {
 	if err := checkSubject(c.Subject); err != nil {
 		return q, err
 	}
+	if err := checkPlace(f.Environment, f.Pool); err != nil {
+		return q, err
+	}
 	var err error
 	if q.States, err = among("states", f.States, allStates); err != nil {
 		return q, err
@@ -160,6 +163,9 @@ func awaitsReview(c Caller, g grant.Grant) bool {
 
 // record reads a grant whoever asks.
 func (s *Service) record(ctx context.Context, id string) (store.Record, error) {
+	if !idForm.MatchString(id) {
+		return store.Record{}, noSuchGrant()
+	}
 	r, err := s.Grants.Grant(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -220,7 +226,7 @@ func ParsePageToken(token string) (store.Cursor, error) {
 		return store.Cursor{}, errors.New("page token: not base64")
 	}
 	var c cursor
-	if err := json.Unmarshal(raw, &c); err != nil || c.ID == "" || len(c.ID) > 64 || c.At <= 0 {
+	if err := json.Unmarshal(raw, &c); err != nil || !idForm.MatchString(c.ID) || c.At <= 0 {
 		return store.Cursor{}, errors.New("page token: not one of ours")
 	}
 	return store.Cursor{RequestedAt: store.Time(c.At), ID: c.ID}, nil
