@@ -111,7 +111,8 @@ var bugs = []bug{
 		{"backend/access/caller.go", "age > s.GroupsMaxAge ||", "age > 100*s.GroupsMaxAge ||"},
 	}},
 	{name: "an old token brings lost groups back", edits: []edit{
-		{"backend/access/directory.go", "if err == nil && !at.After(known.At) && ", "if err == nil && at.Equal(known.At) && "},
+		{"backend/access/directory.go", "(at.Before(known.At) || at.Equal", "(at.Equal"},
+		{"backend/store/sqlstore/login.go", "WHERE excluded.at > known.at OR", "WHERE excluded.at <> known.at OR"},
 	}},
 	{name: "policy is not asked again before it opens", edits: []edit{
 		{fileDecide, "d := s.Policy.Evaluate(ctx, r)", "_, d := r, policy.Decision{Allowed: true, Steps: g.Ballot().Steps, Ordered: g.Ballot().Ordered}"},
@@ -126,7 +127,7 @@ var bugs = []bug{
 		{"backend/store/batch/ledger.go", "s != nil && l.known.Last[s.Subject] > s.Revision {", "s != nil && false {"},
 	}},
 	{name: "replayed approval: the same call is carried out again", edits: []edit{
-		{"backend/access/idempotency.go", "return r.Ref, true, nil", "return \"\", false, nil"},
+		{"backend/access/idempotency.go", "return r, true, nil", "return none, false, nil"},
 		{"backend/store/batch/ledger.go", "if l.known.Replays[keyOf(*r)] {", "if false {"},
 	}},
 	{name: "a key stands for another call", edits: []edit{

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -135,13 +136,23 @@ func (w *World) Identify(name string, groups []string, at time.Time) (Caller, Co
 	if now := millisecond(w.Now); at.After(now) {
 		at = now
 	}
-	if old, known := w.Logins[name]; !known || at.After(old.At) {
-		groups = slices.Clone(groups)
-		slices.Sort(groups)
-		w.Logins[name] = Login{Groups: slices.Compact(groups), At: at}
+	groups = slices.Clone(groups)
+	slices.Sort(groups)
+	groups = slices.Compact(groups)
+	if old, known := w.Logins[name]; !known || at.After(old.At) || at.Equal(old.At) && less(groups, old.Groups) {
+		w.Logins[name] = Login{Groups: groups, At: at}
 	}
 	l := w.Logins[name]
 	return Caller{Name: name, Groups: l.Groups, GroupsAt: l.At}, OK
+}
+
+// less: of two logins of one moment that whose list of groups is shorter, written down, is believed; else the first by letters.
+func less(a, b []string) bool {
+	x, y := fmt.Sprintf("%q", a), fmt.Sprintf("%q", b) // quotes and one separator for each, as anywhere that it is written
+	if len(x) != len(y) {
+		return len(x) < len(y)
+	}
+	return x < y
 }
 
 // canonical: small letters. All names of the tests are well-formed but for their case.
