@@ -73,3 +73,35 @@ func TestThereIsNothingToReviewOfOrdinaryAccess(t *testing.T) {
 	_, err := w.service.Review(t.Context(), bob, shown(v), w.key())
 	w.equal("code", code(err), access.Conflict)
 }
+
+// Who only looks afterwards has no say over other access to the pool; the emergency that waits for their look they may end,
+// and the log does not call them an approver.
+func TestAReviewerEndsTheEmergencyAndNothingElse(t *testing.T) {
+	w := newWorld(t)
+	w.inForce(emergencyPolicy)
+	revoke := func(c access.Caller, id string) access.Code {
+		_, err := w.service.Revoke(t.Context(), c, access.Revocation{GrantID: id, Reason: "that will do"}, w.key())
+		return code(err)
+	}
+	ordinary := w.approve(w.request(alice, "prod", "db")).Grant.ID
+	w.equal("ordinary access, by a reviewer", revoke(sam, ordinary), unknown)
+	w.equal("ordinary access, by an approver", revoke(carol, ordinary), ok)
+	w.equal("cause", w.stored(ordinary).Cause, grant.CauseApprover)
+	for who, want := range map[string]struct {
+		caller access.Caller
+		cause  grant.Cause
+	}{
+		"a reviewer": {sam, "reviewer"}, "an approver of the pool": {bob, "approver"},
+		"both": {person("sue", "security", "sre"), "approver"}, "an operator": {oscar, "operator"},
+	} {
+		id := w.requested(erin, urgent).Grant.ID
+		w.equal(who, revoke(want.caller, id), ok)
+		w.equal(who+": cause", w.stored(id).Cause, want.cause)
+		w.equal(who+": by", w.stored(id).EndedBy, want.caller.Subject)
+	}
+	w.equal("their own emergency", revoke(person("erin", "eng", "oncall", "security"), w.requested(erin, urgent).Grant.ID), ok)
+	w.equal("cause", w.last().Grant.Cause, grant.CauseGivenUp)
+	pools, err := w.service.Pools(t.Context(), alice, "prod")
+	w.equal("pools", code(err), ok)
+	w.equal("approvers", pools[0].ApproverGroups, []string{"sre"})
+}

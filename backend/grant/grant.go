@@ -37,6 +37,7 @@ type Cause string
 const (
 	CauseGivenUp       Cause = "given_up"       // by its own subject
 	CauseApprover      Cause = "approver"       // by somebody who may approve for its pool
+	CauseReviewer      Cause = "reviewer"       // access in an emergency, by somebody who reviews it and approves nothing
 	CauseOperator      Cause = "operator"       // by an operator
 	CauseGroupLost     Cause = "group_lost"     // its ground, a group of its subject or of an agent's owner, is gone
 	CausePolicyChanged Cause = "policy_changed" // the policy in force does not allow it any more
@@ -45,7 +46,7 @@ const (
 
 // Causes are all of them.
 func Causes() []Cause {
-	return []Cause{CauseGivenUp, CauseApprover, CauseOperator, CauseGroupLost, CausePolicyChanged, CauseLock}
+	return []Cause{CauseGivenUp, CauseApprover, CauseReviewer, CauseOperator, CauseGroupLost, CausePolicyChanged, CauseLock}
 }
 
 // Grant is one subject's access to one pool for one window of time. It is a value: Advance returns a new one.

@@ -210,7 +210,7 @@ func TestWhatVerbsDo(t *testing.T) {
 }
 
 func TestCauses(t *testing.T) {
-	want := []Cause{"given_up", "approver", "operator", "group_lost", "policy_changed", "lock"}
+	want := []Cause{"given_up", "approver", "reviewer", "operator", "group_lost", "policy_changed", "lock"}
 	got := Causes()
 	slices.Sort(got)
 	slices.Sort(want)

@@ -108,8 +108,8 @@ type Engine interface {
 	Evaluate(ctx context.Context, r Request) Decision
 	// Explain decides likewise, and says what each rule found, in order.
 	Explain(ctx context.Context, r Request) (Decision, []Finding)
-	// Approvers are the groups whose members approve requests for a pool with these tags, whoever asks, and those that
-	// review. Sorted, without doubles.
+	// Approvers are the groups whose members approve requests for a pool with these tags, whoever asks; those that only
+	// review an emergency afterwards are none of them. Sorted, without doubles.
 	Approvers(p grant.Pool, tags []string) []string
 	// Version is the name and the hash of what is in force.
 	Version() (name, hash string)

@@ -156,7 +156,11 @@ var bugs = []bug{
 		{"backend/access/token.go", "if !r.Grant.Live(now) {", "if r.Grant.State != \"active\" {"},
 	}},
 	{name: "anybody who sees a grant ends it", edits: []edit{
-		{"backend/access/revoke.go", "case mayDecide(c, g), mayReview(c, g),", "case s.maySee(c, g), mayReview(c, g),"},
+		{"backend/access/revoke.go", "case mayDecide(c, g), c.", "case s.maySee(c, g), c."},
+	}},
+	{name: "who reviews a pool's emergencies ends everything there", edits: []edit{
+		{"backend/policy/evaluate.go", "all = append(all, grant.Ballot{Steps: r.Steps}.Groups()...)",
+			"if all = append(all, grant.Ballot{Steps: r.Steps}.Groups()...); r.Emergency != nil {\n\t\t\tall = append(all, values(r.Emergency.ReviewGroups)...)\n\t\t}"},
 	}},
 	{name: "an approval of somebody who has left since", edits: []edit{
 		{fileDecide, "case known && m.At.After(a.At) && ", "case false && known && m.At.After(a.At) && "},

@@ -30,7 +30,7 @@ var moves = map[string]map[string]string{
 	"revoked": {"review": "revoked", "review_overdue": "revoked"},
 }
 
-var causes = []string{"given_up", "approver", "operator", "group_lost", "policy_changed", "lock"}
+var causes = []string{"given_up", "approver", "reviewer", "operator", "group_lost", "policy_changed", "lock"}
 
 // chronicle reads a log, one entry after the other, and knows nothing else: what must be true whatever was called.
 type chronicle struct {

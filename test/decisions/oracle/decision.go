@@ -236,8 +236,10 @@ func (w *World) Revoke(c Caller, id, reason, k string) (Code, string) {
 		cause = "given_up"
 	case w.operator(c):
 		cause = "operator"
-	case g.named(c), g.reviewer(c), person(c.Name) && overlap(c.Groups, Approvers(w.Rules, g.Place, w.Tags[g.Place])):
+	case g.named(c), person(c.Name) && overlap(c.Groups, Approvers(w.Rules, g.Place, w.Tags[g.Place])):
 		cause = "approver"
+	case g.reviewer(c):
+		cause = "reviewer"
 	case w.sees(c, g):
 		return Forbidden, ""
 	default:

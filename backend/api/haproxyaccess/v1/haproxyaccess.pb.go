@@ -114,7 +114,8 @@ type Grant struct {
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// When a pending request lapses, or the window of an approved one ends.
 	LapseTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=lapse_time,json=lapseTime,proto3" json:"lapse_time,omitempty"`
-	// Why it was revoked: "given_up", "approver", "operator", "group_lost", "policy_changed" or "lock". Empty otherwise.
+	// Why it was revoked: "given_up", "approver", "reviewer", "operator", "group_lost", "policy_changed" or "lock". Empty
+	// otherwise.
 	EndCause string `protobuf:"bytes,13,opt,name=end_cause,json=endCause,proto3" json:"end_cause,omitempty"`
 	// What the person who ended or denied it said.
 	EndComment string `protobuf:"bytes,14,opt,name=end_comment,json=endComment,proto3" json:"end_comment,omitempty"`
@@ -942,7 +943,7 @@ type Pool struct {
 	NeedsApproval   bool                 `protobuf:"varint,7,opt,name=needs_approval,json=needsApproval,proto3" json:"needs_approval,omitempty"`
 	MaxDuration     *durationpb.Duration `protobuf:"bytes,8,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
 	DefaultDuration *durationpb.Duration `protobuf:"bytes,9,opt,name=default_duration,json=defaultDuration,proto3" json:"default_duration,omitempty"`
-	// Groups whose members approve for it by the policy, whoever asks.
+	// Groups whose members approve for it by the policy, whoever asks. Not those that only review an emergency.
 	ApproverGroups []string `protobuf:"bytes,10,rep,name=approver_groups,json=approverGroups,proto3" json:"approver_groups,omitempty"`
 	// What policy asks the requester for.
 	Inputs []*Input `protobuf:"bytes,11,rep,name=inputs,proto3" json:"inputs,omitempty"`

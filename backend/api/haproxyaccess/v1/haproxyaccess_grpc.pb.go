@@ -64,8 +64,8 @@ type AccessAPIClient interface {
 	ApproveAccess(ctx context.Context, in *ApproveAccessRequest, opts ...grpc.CallOption) (*ApproveAccessResponse, error)
 	// DenyAccess denies a pending grant as it was shown (etag).
 	DenyAccess(ctx context.Context, in *DenyAccessRequest, opts ...grpc.CallOption) (*DenyAccessResponse, error)
-	// RevokeAccess ends a grant: by its subject (giving it up, or cancelling what is pending), an approver of its pool, or
-	// an operator.
+	// RevokeAccess ends a grant: by its subject (giving it up, or cancelling what is pending), an approver of its pool, an
+	// operator, or, if it was taken in an emergency, a member of the groups that review it.
 	RevokeAccess(ctx context.Context, in *RevokeAccessRequest, opts ...grpc.CallOption) (*RevokeAccessResponse, error)
 	// GetGrant reads one grant.
 	GetGrant(ctx context.Context, in *GetGrantRequest, opts ...grpc.CallOption) (*GetGrantResponse, error)
@@ -364,8 +364,8 @@ type AccessAPIServer interface {
 	ApproveAccess(context.Context, *ApproveAccessRequest) (*ApproveAccessResponse, error)
 	// DenyAccess denies a pending grant as it was shown (etag).
 	DenyAccess(context.Context, *DenyAccessRequest) (*DenyAccessResponse, error)
-	// RevokeAccess ends a grant: by its subject (giving it up, or cancelling what is pending), an approver of its pool, or
-	// an operator.
+	// RevokeAccess ends a grant: by its subject (giving it up, or cancelling what is pending), an approver of its pool, an
+	// operator, or, if it was taken in an emergency, a member of the groups that review it.
 	RevokeAccess(context.Context, *RevokeAccessRequest) (*RevokeAccessResponse, error)
 	// GetGrant reads one grant.
 	GetGrant(context.Context, *GetGrantRequest) (*GetGrantResponse, error)
