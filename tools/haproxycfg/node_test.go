@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"gopkg.in/yaml.v3"
+
 	"github.com/haproxy-access/clutch-haproxy-access/internal/haproxyproc"
+	"github.com/haproxy-access/clutch-haproxy-access/tools/internal/gatewayconfig"
 )
 
 // block is the code of that language in docs/install.md that has a word in it. There must be one.
@@ -115,5 +119,48 @@ func TestFilesForANodeAreItsOwn(t *testing.T) {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("it does not say where %q goes: %q", want, stdout)
 		}
+	}
+}
+
+// A setting of the Data Plane API that does not fit the gateway's configuration, or that spoils the maps, costs an evening.
+func TestTheDataPlaneAPIsConfigurationFitsTheGateways(t *testing.T) {
+	var api struct {
+		DataPlaneAPI struct {
+			Scheme    []string
+			TLS       map[string]any
+			Userlist  map[string]string
+			Resources map[string]any
+		} `yaml:"dataplaneapi"`
+		HAProxy map[string]any `yaml:"haproxy"`
+	}
+	if err := yaml.Unmarshal([]byte(block(t, "yaml", "dataplaneapi:")), &api); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CLUTCH_SESSION_SECRET", "x")
+	t.Setenv("OIDC_CLIENT_SECRET", "x")
+	gateway, err := gatewayconfig.Read(filepath.Join("..", "..", "clutch-config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := gateway.Fleet.GetNodes()[0]
+	tls := api.DataPlaneAPI.TLS
+	if url := fmt.Sprintf("https://%v:%v", tls["tls_host"], tls["tls_port"]); url != node.GetDataplane().GetUrl() {
+		t.Errorf("the gateway calls %s, the API listens at %s", node.GetDataplane().GetUrl(), url)
+	}
+	for name, pair := range map[string][2]any{
+		"maps_dir":         {api.DataPlaneAPI.Resources["maps_dir"], gateway.Fleet.GetEnforcement().GetMapsDir()},
+		"update_map_files": {api.DataPlaneAPI.Resources["update_map_files"], false},
+		"master_runtime":   {api.HAProxy["master_runtime"], nil},
+		"config_file":      {api.HAProxy["config_file"], "/etc/haproxy/haproxy.cfg"},
+		"tls_ca":           {tls["tls_ca"], nil},
+		"scheme":           {strings.Join(api.DataPlaneAPI.Scheme, ","), "https"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s is %v, want %v", name, pair[0], pair[1])
+		}
+	}
+	// The list of users that is named is the one that the commands make.
+	if users := api.DataPlaneAPI.Userlist; !strings.Contains(block(t, "sh", users["userlist_file"]), "userlist "+users["userlist"]+`\n  user `+node.GetDataplane().GetUsername()+" ") {
+		t.Errorf("the commands do not make %v", users)
 	}
 }
