@@ -51,6 +51,9 @@ func (s *Service) sweep(
 
 // sayOverdue records that a review is overdue, for the sinks to carry to people.
 func (s *Service) sayOverdue(ctx context.Context, g grant.Grant) (bool, error) {
+	if !g.ReviewOverdue(s.Now()) {
+		return false, nil // the store looks at the time that policy set, whether the access has ended or not
+	}
 	comment := fmt.Sprintf("The review by %s was due at %s, and nobody has done it.",
 		strings.Join(g.Review.Groups, ", "), g.Review.DueAt.Format(time.RFC3339))
 	return s.move(ctx, g, grant.Action{Verb: grant.ReviewOverdue, Comment: comment})

@@ -34,7 +34,7 @@ func TestAnOverdueReviewIsSaidOnce(t *testing.T) {
 		t.Helper()
 		w.equal("sweep", w.service.Sweep(t.Context()), error(nil))
 	}
-	w.pass(24*time.Hour - time.Second)
+	w.pass(30*time.Minute + 24*time.Hour - time.Second)
 	sweep()
 	w.equal("before its time", count(w.verbs(), grant.ReviewOverdue), 0)
 	w.pass(time.Second)
@@ -47,7 +47,7 @@ func TestAnOverdueReviewIsSaidOnce(t *testing.T) {
 	w.equal("verb", e.Verb, grant.ReviewOverdue)
 	w.equal("by", e.Actor, grant.Subject(""))
 	w.equal("state", e.Grant.State, grant.Expired)
-	if !strings.Contains(e.Comment, "security") || !strings.Contains(e.Comment, "2026-01-03T03:04:05Z") {
+	if !strings.Contains(e.Comment, "security") || !strings.Contains(e.Comment, "2026-01-03T03:34:05Z") {
 		t.Errorf("comment %q", e.Comment)
 	}
 
@@ -68,7 +68,10 @@ func TestAnOverdueReviewIsSaidOnce(t *testing.T) {
 func TestAReviewInTimeIsNeverOverdue(t *testing.T) {
 	w := newWorld(t)
 	v := w.emergency()
-	_, err := w.service.Review(t.Context(), w.fresh(sam), shown(v), w.key())
+	w.end(v.Grant.ID)
+	v, err := w.service.Get(t.Context(), sam, v.Grant.ID)
+	w.equal("get", code(err), ok)
+	_, err = w.service.Review(t.Context(), w.fresh(sam), shown(v), w.key())
 	w.equal("review", code(err), ok)
 	w.pass(48 * time.Hour)
 	w.equal("sweep", w.service.Sweep(t.Context()), error(nil))
@@ -79,7 +82,7 @@ func TestAReviewInTimeIsNeverOverdue(t *testing.T) {
 func TestI6OfTwoGatewaysOneSaysThatAReviewIsOverdue(t *testing.T) {
 	w := newWorld(t)
 	w.emergency()
-	w.pass(30 * time.Minute)
+	w.pass(31 * time.Minute)
 	w.equal("sweep", w.service.Sweep(t.Context()), error(nil))
 	w.pass(24 * time.Hour)
 	other := w.elsewhere()
@@ -107,7 +110,7 @@ func TestOverdueAndDueDoNotHoldUpEachOther(t *testing.T) {
 	for _, fails := range []string{"Due", "Overdue"} {
 		w := newWorld(t)
 		v := w.emergency()
-		w.pass(24 * time.Hour)
+		w.pass(25 * time.Hour)
 		w.broken.set(fails)
 		if err := w.service.Sweep(t.Context()); err == nil {
 			t.Errorf("%s fails in silence", fails)

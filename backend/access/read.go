@@ -17,7 +17,8 @@ type Filter struct {
 	Pool        string
 	Subject     string
 	States      []grant.State
-	// AwaitingMe limits it to what the caller could approve now, AwaitingMyReview to what they could review now.
+	// AwaitingMe limits it to what the caller could approve now. AwaitingMyReview limits it to what they are to review: that
+	// is shown while the access is open, so that they know of it and can end it, and is done when it has ended.
 	AwaitingMe       bool
 	AwaitingMyReview bool
 	PageSize         int // 1 to MaxPage; 0 is DefaultPage
@@ -156,7 +157,7 @@ func approved(b grant.Ballot, s grant.Subject) bool {
 	return slices.ContainsFunc(b.Approvals, func(a grant.Approval) bool { return a.By == s })
 }
 
-// awaitsReview reports whether the caller could review the grant now.
+// awaitsReview reports whether the caller is to review the grant, now or when it has ended.
 func awaitsReview(c Caller, g grant.Grant) bool {
 	return mayReview(c, g) && g.AwaitsReview() && c.Subject != g.Subject && c.Subject != g.Owner
 }

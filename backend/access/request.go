@@ -125,7 +125,7 @@ func (s *Service) ask(c Caller, p grant.Pool, ask Ask, d policy.Decision) ([]gra
 	draft.Steps, draft.Ordered, draft.Notify = d.Steps, d.Ordered, d.Notify
 	draft.Rule, draft.Policy, draft.PolicyHash, draft.Explanation = d.Rule, d.Policy, d.Hash, d.Explanation
 	if d.BreakGlass {
-		draft.Review = grant.Review{Groups: d.ReviewGroups, DueAt: now.Add(d.ReviewWithin)}
+		draft.Review = grant.Review{Groups: d.ReviewGroups, DueAt: now.Add(d.Duration + d.ReviewWithin)} // from its end on
 	}
 	if end := ask.StartsAt.Add(d.Duration); !ask.StartsAt.IsZero() && draft.LapsesAt.After(end) {
 		draft.LapsesAt = end
@@ -143,17 +143,17 @@ func (s *Service) ask(c Caller, p grant.Pool, ask Ask, d policy.Decision) ([]gra
 
 // advance adds an action that approves a grant, and its activation if its time has come.
 func advance(g grant.Grant, events []grant.Event, now time.Time, a grant.Action) ([]grant.Event, error) {
-	g, e, err := grant.Advance(g, a, now)
+	n, e, err := grant.Advance(g, a, now)
 	if err != nil {
-		return nil, advanceError(err)
+		return nil, advanceError(err, g)
 	}
-	events = append(events, e)
+	g, events = n, append(events, e)
 	if g.State != grant.Approved || now.Before(g.StartsAt) {
 		return events, nil
 	}
 	_, e, err = grant.Advance(g, grant.Action{Verb: grant.Activate}, now)
 	if err != nil {
-		return nil, advanceError(err)
+		return nil, advanceError(err, g)
 	}
 	return append(events, e), nil
 }

@@ -38,7 +38,7 @@ func (s *Service) revokeOnce(ctx context.Context, c Caller, call call, r Revocat
 	a.Comment = r.Reason
 	_, e, err := grant.Advance(record.Grant, a, s.Now())
 	if err != nil {
-		return store.Record{}, advanceError(err)
+		return store.Record{}, advanceError(err, record.Grant)
 	}
 	return s.commit(ctx, call, nil, e)
 }

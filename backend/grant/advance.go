@@ -99,7 +99,7 @@ func check(g Grant, a Action, at time.Time) error {
 			return fmt.Errorf("%w: a revocation has a cause", ErrAction)
 		}
 	case DoReview:
-		return checkReview(g, a)
+		return checkReview(g, a, at)
 	case ReviewOverdue:
 		return checkOverdue(g, at)
 	}

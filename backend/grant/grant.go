@@ -129,7 +129,7 @@ func (g Grant) ApprovedBy(s Subject) bool {
 // Review is what is asked for after access in an emergency: that one of Groups looks at what was done.
 type Review struct {
 	Groups  []string
-	DueAt   time.Time // until when it is to be done
+	DueAt   time.Time // until when it is to be done; never before the access has ended
 	By      Subject   // who did it; empty until then
 	At      time.Time
 	Comment string

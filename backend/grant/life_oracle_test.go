@@ -236,17 +236,20 @@ func (o *oracle) lapseMore(a Action, at int) bool {
 	return true
 }
 
-func (o *oracle) review(a Action, _ int) bool {
-	if !o.urgent || o.end == 0 || o.reviewer != "" || !o.stranger(a) || !slices.Contains(a.Groups, "a") {
+// review: the look afterwards, once, when nothing is open any more.
+func (o *oracle) review(a Action, at int) bool {
+	if !o.urgent || o.end == 0 || o.opens(at) || o.reviewer != "" || !o.stranger(a) || !slices.Contains(a.Groups, "a") {
 		return false
 	}
 	o.reviewer = a.Actor
 	return true
 }
 
-// scold: an emergency of which nobody has taken a look a second after noon, once.
+func (o *oracle) opens(at int) bool { return o.state == Active && at < o.end }
+
+// scold: an emergency of which nobody has taken a look a second after noon, or by its end if that is later, once.
 func (o *oracle) scold(a Action, at int) bool {
-	if !o.urgent || o.end == 0 || o.reviewer != "" || o.scolded > 0 || a.Actor != "" || at < 1000 {
+	if !o.urgent || o.end == 0 || o.reviewer != "" || o.scolded > 0 || a.Actor != "" || at < 1000 || o.opens(at) {
 		return false
 	}
 	o.scolded = at

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// AwaitsReview reports whether somebody still has to look at what was done: there was access, and it was not reviewed.
+// AwaitsReview reports whether somebody still has to look at what was done: there is or was access, and it was not reviewed.
+// While it is open the review is waited for already, and can not be done yet.
 func (g Grant) AwaitsReview() bool {
 	return g.Review.Asked() && !g.Review.Done() && !g.ActivatedAt.IsZero()
 }
@@ -18,7 +19,7 @@ func checkOverdue(g Grant, at time.Time) error {
 	switch {
 	case !g.AwaitsReview():
 		return fmt.Errorf("%w: no review is waited for", ErrTransition)
-	case g.Review.DueAt.IsZero() || at.Before(g.Review.DueAt):
+	case g.Review.DueAt.IsZero() || at.Before(g.Review.DueAt) || g.Live(at): // while it is open nobody can
 		return fmt.Errorf("%w: its review is not due yet", ErrTransition)
 	case !g.Review.OverdueAt.IsZero():
 		return fmt.Errorf("%w: that its review is overdue was recorded already", ErrTransition)

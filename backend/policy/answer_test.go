@@ -69,7 +69,7 @@ func TestWholeDecisions(t *testing.T) {
 			d.Allowed, d.Duration, d.MayBreakGlass = true, time.Minute, true
 			d.BreakGlass, d.DefaultDuration, d.MaxDuration = true, 30*time.Minute, 30*time.Minute
 			d.Notify, d.ReviewGroups, d.ReviewWithin = []string{"security"}, []string{"audit"}, 24*time.Hour
-			d.Explanation = "You have access at once, in an emergency, for 1 minute. security will be told. A member of audit will review it within 24 hours."
+			d.Explanation = "You have access at once, in an emergency, for 1 minute. security will be told. A member of audit will review it within 24 hours of its end."
 		})},
 		"refusal": {ask(lasting(5 * time.Hour)), with(func(d *policy.Decision) {
 			d.Duration = 5 * time.Hour

@@ -201,6 +201,9 @@ func (c *chronicle) opening(e grant.Event, before grant.Grant) error {
 	if (e.Verb == "complete" || e.Verb == "extend" || e.Verb == "activate") && !oracle.Met(planSteps(steps), ordered, c.votes[g.ID]) && len(steps) > 0 {
 		return errors.New("it opened without the approvals that it needs")
 	}
+	if e.Verb == "review" && before.State == "active" && e.At.Before(before.ExpiresAt) {
+		return errors.New("it was reviewed while it was open")
+	}
 	if g.BreakGlass && (len(g.Steps) > 0 || len(g.Review.Groups) == 0 || g.Extension.By != 0) {
 		return errors.New("an emergency is not approved or extended but reviewed")
 	}

@@ -82,7 +82,7 @@ func (w *World) begin(c Caller, ask Ask, a Answer, id string) *Grant {
 		g.Groups = c.OwnerGroups
 	}
 	if a.BreakGlass {
-		g.ReviewDue = millisecond(w.Now.Add(a.ReviewWithin))
+		g.ReviewDue = millisecond(w.Now.Add(ask.Duration).Add(a.ReviewWithin))
 	}
 	if end := ask.Starts.Add(ask.Duration); !ask.Starts.IsZero() && g.Lapses.After(end) {
 		g.Lapses = end

@@ -582,7 +582,8 @@ func (x *ApprovalStep) GetMorePeople() bool {
 type Review struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Members of any of them may do it, never the one who had the access.
-	Groups  []string               `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	Groups []string `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Until when it is to be done; later than the end of the access.
 	DueTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=due_time,json=dueTime,proto3" json:"due_time,omitempty"`
 	// Who did it, when, and what they said. Empty until then.
 	Subject string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
@@ -3477,7 +3478,7 @@ type ListGrantsRequest struct {
 	States      []Grant_State `protobuf:"varint,4,rep,packed,name=states,proto3,enum=haproxyaccess.v1.Grant_State" json:"states,omitempty"`
 	// Only what waits for the caller's approval.
 	AwaitingMyApproval bool `protobuf:"varint,5,opt,name=awaiting_my_approval,json=awaitingMyApproval,proto3" json:"awaiting_my_approval,omitempty"`
-	// Only what waits for the caller's review.
+	// Only what waits for the caller's review, now or when its access has ended: what is active cannot be reviewed yet.
 	AwaitingMyReview bool `protobuf:"varint,8,opt,name=awaiting_my_review,json=awaitingMyReview,proto3" json:"awaiting_my_review,omitempty"`
 	// 1 to 200; 50 if zero.
 	PageSize uint32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`

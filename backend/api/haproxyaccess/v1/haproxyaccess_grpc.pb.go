@@ -78,7 +78,8 @@ type AccessAPIClient interface {
 	CancelExtension(ctx context.Context, in *CancelExtensionRequest, opts ...grpc.CallOption) (*CancelExtensionResponse, error)
 	// WithdrawApproval takes the caller's own approval back while others are missing.
 	WithdrawApproval(ctx context.Context, in *WithdrawApprovalRequest, opts ...grpc.CallOption) (*WithdrawApprovalResponse, error)
-	// ReviewAccess records that somebody looked at what was done by access that was taken in an emergency.
+	// ReviewAccess records that somebody looked at what was done by access that was taken in an emergency. While it is open
+	// the answer is 409: it is the look afterwards.
 	ReviewAccess(ctx context.Context, in *ReviewAccessRequest, opts ...grpc.CallOption) (*ReviewAccessResponse, error)
 	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. Operators only.
 	RevokeGrants(ctx context.Context, in *RevokeGrantsRequest, opts ...grpc.CallOption) (*RevokeGrantsResponse, error)
@@ -378,7 +379,8 @@ type AccessAPIServer interface {
 	CancelExtension(context.Context, *CancelExtensionRequest) (*CancelExtensionResponse, error)
 	// WithdrawApproval takes the caller's own approval back while others are missing.
 	WithdrawApproval(context.Context, *WithdrawApprovalRequest) (*WithdrawApprovalResponse, error)
-	// ReviewAccess records that somebody looked at what was done by access that was taken in an emergency.
+	// ReviewAccess records that somebody looked at what was done by access that was taken in an emergency. While it is open
+	// the answer is 409: it is the look afterwards.
 	ReviewAccess(context.Context, *ReviewAccessRequest) (*ReviewAccessResponse, error)
 	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. Operators only.
 	RevokeGrants(context.Context, *RevokeGrantsRequest) (*RevokeGrantsResponse, error)
