@@ -169,7 +169,7 @@ func TestBreakGlassOpensAtOnceAndAsksForAReview(t *testing.T) {
 	w.equal("state", v.Grant.State, grant.Active)
 	w.equal("break glass", v.Grant.BreakGlass, true)
 	w.equal("told", v.Grant.Notify, []string{"security"})
-	w.equal("review", v.Grant.Review, grant.Review{Groups: []string{"security"}, DueAt: begin.Add(24 * time.Hour)})
+	w.equal("review", v.Grant.Review, grant.Review{Groups: []string{"security"}, DueAt: begin.Add(30*time.Minute + 24*time.Hour)})
 	w.equal("who must approve otherwise sees nothing", w.sees(carol, v.Grant.ID), unknown)
 	// Not asked for as such it waits, though the same person asks.
 	w.equal("without", w.request(person("erin2", "eng", "oncall"), "prod", "db").Grant.State, grant.Pending)

@@ -92,18 +92,25 @@ func (b *broken) LiveGrant(ctx context.Context, s grant.Subject, p grant.Pool) (
 	return b.Grants.LiveGrant(ctx, s, p)
 }
 
-func (b *broken) List(ctx context.Context, q store.Query) ([]store.Record, error) {
+func (b *broken) List(ctx context.Context, q store.Query) (store.Page, error) {
 	if err := b.meet("List"); err != nil {
-		return nil, err
+		return store.Page{}, err
 	}
 	return b.Grants.List(ctx, q)
 }
 
-func (b *broken) Due(ctx context.Context, at time.Time, limit int) ([]store.Record, error) {
+func (b *broken) Due(ctx context.Context, at time.Time, limit int) (store.Page, error) {
 	if err := b.meet("Due"); err != nil {
-		return nil, err
+		return store.Page{}, err
 	}
 	return b.Grants.Due(ctx, at, limit)
+}
+
+func (b *broken) Overdue(ctx context.Context, at time.Time, limit int) (store.Page, error) {
+	if err := b.meet("Overdue"); err != nil {
+		return store.Page{}, err
+	}
+	return b.Grants.Overdue(ctx, at, limit)
 }
 
 func (b *broken) Replayed(ctx context.Context, c grant.Subject, method, key string) (store.Replay, error) {

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
@@ -25,30 +26,43 @@ type BulkResult struct {
 	Open map[grant.State]int // what it covers, by state
 	// Grants are the first of them as they are afterwards, or now in a dry run: at most MaxPage.
 	Grants []View
-	// Failed is how many could not be ended; the same call ends them later.
+	// Failed is how many could not be ended: the same call ends them later, but for those whose rows cannot be read (see
+	// store.Unreadable), which are in force nowhere. Which rule allowed one of those is not known: each counts.
 	Failed int
 }
 
-// RevokeAll ends all grants that fit, or counts them. It is done again where its key was used before: what it covers is
-// what is there then. Operators only. Errors: Invalid, Forbidden, Conflict (the key), Internal.
+// RevokeAll ends all grants that fit, or counts them. Where its key was used before it goes on with what the first call
+// covered and could not end: grants that were requested, or came into a state that it names, after that call began are not
+// covered, and nothing is that was given anew since where it names a rule. Operators only. Errors: Invalid, Forbidden, Conflict (the key), Internal.
 func (s *Service) RevokeAll(ctx context.Context, c Caller, b Bulk, key string) (BulkResult, error) {
 	q, err := s.bulkQuery(c, b)
 	if err != nil {
 		return BulkResult{}, err
 	}
+	var until time.Time // zero: all that there is
 	if !b.DryRun {
 		call, err := newCall(c, "RevokeGrants", key, b)
 		if err != nil {
 			return BulkResult{}, err
 		}
-		if err := s.claim(ctx, call); err != nil {
+		first, again, err := s.replayed(ctx, call)
+		if err != nil {
+			return BulkResult{}, err
+		}
+		if again {
+			until = first.At
+		} else if err := s.claim(ctx, call); err != nil {
 			return BulkResult{}, err
 		}
 	}
 	result := BulkResult{Open: map[grant.State]int{}}
 	var last store.Record
-	err = s.eachOpen(ctx, q, func(records []store.Record) error {
-		records = slices.DeleteFunc(records, func(r store.Record) bool { return !b.covers(r.Grant) })
+	err = s.eachOpen(ctx, q, func(page store.Page) error {
+		for _, u := range page.Unreadable {
+			result.Open[u.State]++
+			result.Failed++
+		}
+		records := slices.DeleteFunc(page.Records, func(r store.Record) bool { return !b.covers(r.Grant) || !until.IsZero() && !b.covered(r.Grant, until) })
 		done := records
 		if !b.DryRun {
 			done = s.revokeEach(ctx, c, b, records, &result)
@@ -79,6 +93,27 @@ func (b Bulk) covers(g grant.Grant) bool {
 		(b.Subject == "" || string(g.Subject) == b.Subject || string(g.Owner) == b.Subject)
 }
 
+// covered reports whether a grant that it covers was what it covers at that time already: no newer than that, and as far as
+// the filter is about what changes in a grant's life, not changed since.
+func (b Bulk) covered(g grant.Grant, at time.Time) bool {
+	if g.RequestedAt.After(at) || b.Rule != "" && g.GivenAt.After(at) {
+		return false
+	}
+	if len(b.States) == 0 {
+		return true
+	}
+	since := g.RequestedAt
+	switch g.State {
+	case grant.Active:
+		since = g.ActivatedAt
+	case grant.Approved:
+		for _, a := range g.Approvals {
+			since = a.At // the last one approved it
+		}
+	}
+	return !since.After(at)
+}
+
 func (s *Service) revokeEach(ctx context.Context, c Caller, b Bulk, records []store.Record, result *BulkResult) []store.Record {
 	var ends []end
 	for _, r := range records {
@@ -90,11 +125,14 @@ func (s *Service) revokeEach(ctx context.Context, c Caller, b Bulk, records []st
 }
 
 func (s *Service) bulkQuery(c Caller, b Bulk) (store.Query, error) {
-	q := store.Query{Environment: b.Environment, Pool: b.Pool}
+	q := store.Query{Concerns: grant.Subject(b.Subject), Environment: b.Environment, Pool: b.Pool}
 	if !s.isOperator(c) {
 		return q, errorf(Forbidden, "only an operator revokes many grants at once")
 	}
 	if err := checkReason(b.Reason); err != nil {
+		return q, err
+	}
+	if err := checkPlace(b.Environment, b.Pool); err != nil {
 		return q, err
 	}
 	if all := b.Subject == "" && b.Environment == "" && b.Pool == "" && b.Rule == ""; all != b.Everything {

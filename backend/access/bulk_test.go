@@ -152,3 +152,37 @@ func TestABulkRevocationDoesNotEndAfterOnePage(t *testing.T) {
 	left, err := w.service.List(t.Context(), audrey, access.Filter{States: []grant.State{grant.Pending}})
 	w.equal("left", []any{len(left.Grants), code(err)}, []any{0, ok})
 }
+
+// The same call again goes on with what the first one covered: what was asked for, or opened, since then is somebody's new
+// access, which the operator has not seen.
+func TestABulkRevocationAgainEndsNothingNewer(t *testing.T) {
+	w := newWorld(t)
+	old, waiting := w.request(alice, "staging", "db"), w.request(alice, "prod", "db")
+	all := access.Bulk{Everything: true, Reason: "clean up"}
+	active := access.Bulk{Everything: true, States: []grant.State{grant.Active}, Reason: "clean up"}
+	rule := access.Bulk{Rule: old.Grant.Rule, Reason: "clean up"}
+	again := func(b access.Bulk, key string) access.BulkResult {
+		t.Helper()
+		r, err := w.service.RevokeAll(t.Context(), oscar, b, key)
+		w.equal("code", code(err), ok)
+		return r
+	}
+	w.broken.Grants = failing{w.db, old.Grant.ID, errBroken}
+	w.equal("active ones", again(active, "key-bulk-2").Failed, 1)
+	w.equal("of a rule", again(rule, "key-bulk-3").Failed, 1)
+	w.broken.Grants = w.db
+	w.pass(time.Millisecond)
+	approved := w.approve(waiting)
+	newer := w.request(dave, "staging", "app")
+	w.equal("active ones again", again(active, "key-bulk-2").Open, map[grant.State]int{grant.Active: 1})
+	w.equal("the old one", w.stored(old.Grant.ID).State, grant.Revoked)
+	w.equal("approved since", w.stored(approved.Grant.ID).State, grant.Active)
+	w.equal("of a rule again", again(rule, "key-bulk-3").Open, map[grant.State]int{})
+	w.equal("requested since", w.stored(newer.Grant.ID).State, grant.Active)
+
+	w.equal("a call of its own", again(all, "key-bulk-4").Open, map[grant.State]int{grant.Active: 2})
+	w.pass(time.Millisecond)
+	newest := w.request(dave, "staging", "app")
+	w.equal("again", again(all, "key-bulk-4").Open, map[grant.State]int{})
+	w.equal("requested after all", w.stored(newest.Grant.ID).State, grant.Active)
+}

@@ -3,6 +3,8 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -12,29 +14,49 @@ import (
 // sweepLimit is how many grants one pass takes; the next follows at once while there are more.
 const sweepLimit = 500
 
-// Sweep carries out everything that is due. A grant that somebody else changed in between is left to them. One that
-// fails does not hold up the others: the errors come back together.
+// Sweep carries out everything that is due, and says aloud which reviews are overdue. A grant that somebody else changed in
+// between is left to them. One that fails, or cannot be read, does not hold up the others: the errors come back together.
 func (s *Service) Sweep(ctx context.Context) error {
+	return errors.Join(
+		s.sweep(ctx, s.Grants.Due, s.sweepOne),
+		s.sweep(ctx, s.Grants.Overdue, s.sayOverdue),
+	)
+}
+
+// sweep does something with each grant that find finds, which is what then finds it no more.
+func (s *Service) sweep(
+	ctx context.Context, find func(context.Context, time.Time, int) (store.Page, error), do func(context.Context, grant.Grant) (bool, error),
+) error {
 	var errs []error
 	for {
-		due, err := s.Grants.Due(ctx, s.Now(), sweepLimit)
+		found, err := find(ctx, s.Now(), sweepLimit)
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
 		moved := 0
-		for _, r := range due {
-			ok, err := s.sweepOne(ctx, r.Grant)
+		for _, r := range found.Records {
+			ok, err := do(ctx, r.Grant)
 			if err != nil {
-				errs = append(errs, err)
+				errs = append(errs, fmt.Errorf("grant %s: %w", r.Grant.ID, err))
 			}
 			if ok {
 				moved++
 			}
 		}
-		if len(due) < sweepLimit || moved == 0 {
-			return errors.Join(errs...)
+		if len(found.Records) < sweepLimit || moved == 0 {
+			return errors.Join(append(errs, unreadableError(found.Unreadable))...)
 		}
 	}
+}
+
+// sayOverdue records that a review is overdue, for the sinks to carry to people.
+func (s *Service) sayOverdue(ctx context.Context, g grant.Grant) (bool, error) {
+	if !g.ReviewOverdue(s.Now()) {
+		return false, nil // the store looks at the time that policy set, whether the access has ended or not
+	}
+	comment := fmt.Sprintf("The review by %s was due at %s, and nobody has done it.",
+		strings.Join(g.Review.Groups, ", "), g.Review.DueAt.Format(time.RFC3339))
+	return s.move(ctx, g, grant.Action{Verb: grant.ReviewOverdue, Comment: comment})
 }
 
 // sweepOne reports whether the grant moved. One whose window begins is judged once more: it does not open by what was
@@ -54,7 +76,12 @@ func (s *Service) sweepOne(ctx context.Context, g grant.Grant) (bool, error) {
 			return moved, err
 		}
 	}
-	_, e, err := grant.Advance(g, grant.Action{Verb: verb}, s.Now())
+	return s.move(ctx, g, grant.Action{Verb: verb})
+}
+
+// move is false where somebody else was quicker.
+func (s *Service) move(ctx context.Context, g grant.Grant, a grant.Action) (bool, error) {
+	_, e, err := grant.Advance(g, a, s.Now())
 	if err != nil {
 		return false, err
 	}

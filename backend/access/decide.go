@@ -187,8 +187,9 @@ func (s *Service) questionOf(g grant.Grant, f policy.Facts, mine holdings) polic
 		r.At, r.StartsAt = g.RequestedAt, g.StartsAt
 	}
 	if e := g.Extension; g.State == grant.Active {
-		r.Extension, r.Reason, r.Inputs = true, e.Reason, e.Inputs
-		r.Duration, r.Total = lengthened(g, e.By, f.At), g.Duration+e.By
+		// As of when it takes effect: the judge asks again as of then.
+		r.Extension, r.Reason, r.Inputs, r.At = true, e.Reason, e.Inputs, g.ExtendedAt(f.At)
+		r.Duration, r.Total = lengthened(g, e.By, r.At), g.Duration+e.By
 	}
 	return r
 }
@@ -200,7 +201,7 @@ func (s *Service) deny(_ context.Context, c Caller, g grant.Grant, comment strin
 	}
 	_, e, err := grant.Advance(g, grant.Action{Verb: verb, Actor: c.Subject, Comment: comment}, s.Now())
 	if err != nil {
-		return nil, nil, advanceError(err)
+		return nil, nil, advanceError(err, g)
 	}
 	return []grant.Event{e}, nil, nil
 }
@@ -222,14 +223,14 @@ func (s *Service) Withdraw(ctx context.Context, c Caller, w Revocation, key stri
 		}
 		_, e, err := grant.Advance(r.Grant, grant.Action{Verb: grant.Withdraw, Actor: c.Subject, Comment: w.Reason}, s.Now())
 		if err != nil {
-			return store.Record{}, advanceError(err)
+			return store.Record{}, advanceError(err, r.Grant)
 		}
 		return s.commit(ctx, call, nil, e)
 	})
 }
 
 // Review records that somebody looked at what was done in an emergency. Errors: Invalid, Forbidden (one's own access, not
-// in a group that reviews it, or groups read too long ago), NotFound, Conflict.
+// in a group that reviews it, or groups read too long ago), NotFound, Conflict (it has not ended, or was reviewed).
 func (s *Service) Review(ctx context.Context, c Caller, d Decision, key string) (View, error) {
 	if err := checkReason(d.Comment); err != nil {
 		return View{}, err
@@ -255,7 +256,7 @@ func (s *Service) Review(ctx context.Context, c Caller, d Decision, key string) 
 		a := grant.Action{Verb: grant.DoReview, Actor: c.Subject, Comment: d.Comment, Groups: c.Groups}
 		_, e, err := grant.Advance(r.Grant, a, s.Now())
 		if err != nil {
-			return store.Record{}, advanceError(err)
+			return store.Record{}, advanceError(err, r.Grant)
 		}
 		return s.commit(ctx, call, nil, e)
 	})
@@ -294,13 +295,13 @@ func mayReview(c Caller, g grant.Grant) bool {
 	return c.Subject.IsPerson() && g.Review.Asked() && member(c.Groups, g.Review.Groups)
 }
 
-// advanceError is the caller's error for a refusal of grant.Advance.
-func advanceError(err error) error {
+// advanceError is the caller's error for a refusal of grant.Advance to change g.
+func advanceError(err error, g grant.Grant) error {
 	switch {
 	case errors.Is(err, grant.ErrAction):
 		return &Error{Code: Forbidden, Message: err.Error(), cause: err}
 	case errors.Is(err, grant.ErrTransition):
-		return &Error{Code: Conflict, Message: err.Error(), cause: err}
+		return &Error{Code: Conflict, Message: err.Error(), GrantID: g.ID, cause: err}
 	default:
 		return internal(err)
 	}

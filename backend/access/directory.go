@@ -33,30 +33,41 @@ func NewLogins(s store.Logins, now func() time.Time, changed func()) *Logins {
 	return &Logins{store: s, now: now, changed: changed}
 }
 
-// Seen implements Directory. A login from the future counts as one of now: it must not outlast the next.
+// Seen implements Directory. A login from the future counts as one of now: it must not outlast the next. It answers what the
+// store has kept in the end: another gateway may have kept a later login meanwhile.
 func (d *Logins) Seen(ctx context.Context, l Login) (Membership, error) {
 	at := l.At.Truncate(time.Millisecond)
 	if now := d.now().Truncate(time.Millisecond); at.After(now) {
 		at = now
 	}
+	groups := slices.Clone(l.Groups)
+	slices.Sort(groups)
+	groups = slices.Compact(groups)
 	known, err := d.store.Login(ctx, l.Subject)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Membership{}, err
 	}
+	first := err != nil
+	latest := d.now().Add(maxSkew)
 	// One that is dated ahead, by a clock that was wrong, must not hold against those that come after.
-	if err == nil && !at.After(known.At) && !known.At.After(d.now().Add(maxSkew)) {
-		return Membership{Groups: known.Groups, Source: loginSource, At: known.At}, nil
+	if !first && !known.At.After(latest) && (at.Before(known.At) || at.Equal(known.At) && slices.Equal(known.Groups, groups)) {
+		return byLogin(known), nil
 	}
-	groups := slices.Clone(l.Groups)
-	slices.Sort(groups)
-	groups = slices.Compact(groups)
-	if err := d.store.RememberLogin(ctx, store.Login{Subject: l.Subject, Groups: groups, At: at}, d.now().Add(maxSkew)); err != nil {
+	if err := d.store.RememberLogin(ctx, store.Login{Subject: l.Subject, Groups: groups, At: at}, latest); err != nil {
 		return Membership{}, err
 	}
-	if err == nil && !slices.Equal(known.Groups, groups) {
+	kept, err := d.store.Login(ctx, l.Subject)
+	if err != nil {
+		return Membership{}, err
+	}
+	if !first && !slices.Equal(known.Groups, kept.Groups) {
 		d.changed()
 	}
-	return Membership{Groups: groups, Source: loginSource, At: at}, nil
+	return byLogin(kept), nil
+}
+
+func byLogin(l store.Login) Membership {
+	return Membership{Groups: l.Groups, Source: loginSource, At: l.At}
 }
 
 // Membership implements Directory.
@@ -68,7 +79,7 @@ func (d *Logins) Membership(ctx context.Context, s grant.Subject) (Membership, b
 	case err != nil:
 		return Membership{}, false, err
 	}
-	return Membership{Groups: l.Groups, Source: loginSource, At: l.At}, true, nil
+	return byLogin(l), true, nil
 }
 
 // Members implements Directory. It knows those who have logged in within the last 90 days.

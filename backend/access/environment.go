@@ -202,17 +202,11 @@ func (s *Service) environmentCall(c Caller, method, name, key string) (Template,
 
 // claimed makes the key stand for this call, and says when it did first, if that was before.
 func (s *Service) claimed(ctx context.Context, c call) (first time.Time, again bool, err error) {
-	if _, again, err = s.find(ctx, c); err != nil {
-		return first, false, err
+	r, again, err := s.replayed(ctx, c)
+	if err != nil || again {
+		return r.At, again, err
 	}
-	if !again {
-		return first, false, s.claim(ctx, c)
-	}
-	r, err := s.Grants.Replayed(ctx, c.caller, c.method, c.key)
-	if err != nil {
-		return first, false, internal(err)
-	}
-	return r.At, true, nil
+	return first, false, s.claim(ctx, c)
 }
 
 // isRegistrar reports whether the caller is named by the template that the environment is of.

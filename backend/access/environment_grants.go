@@ -13,12 +13,17 @@ import (
 func (s *Service) endEnvironment(ctx context.Context, name string, by grant.Subject) (RemovalView, error) {
 	v := RemovalView{Open: map[grant.State]int{}}
 	var last store.Record
-	err := s.eachOpen(ctx, store.Query{Environment: name, States: openStates}, func(records []store.Record) error {
+	err := s.eachOpen(ctx, store.Query{Environment: name, States: openStates}, func(page store.Page) error {
 		var ends []end
-		for _, r := range records {
+		for _, r := range page.Records {
 			ends = append(ends, removedEnd(r.Grant, by))
 			v.Open[r.Grant.State]++
 		}
+		// What cannot be read is not on the nodes, and cannot be ended.
+		for _, u := range page.Unreadable {
+			v.Open[u.State]++
+		}
+		v.Failed += len(page.Unreadable)
 		done, failed, _ := s.endAll(ctx, ends)
 		v.Failed += failed
 		for _, r := range done {

@@ -361,7 +361,7 @@ func TestI6ARemovalAndARequestLeaveNothingOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		open, err := w.db.List(t.Context(), store.Query{Environment: "pr-1", States: []grant.State{grant.Pending, grant.Approved, grant.Active}, Limit: 10})
-		if err != nil || len(open) > 0 {
+		if err != nil || len(open.Records) > 0 {
 			t.Fatalf("open: %v, %v", open, err)
 		}
 		w.pass(time.Second)

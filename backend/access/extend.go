@@ -74,7 +74,7 @@ func (s *Service) extend(ctx context.Context, c Caller, call call, l Longer) (st
 	}
 	_, e, err := grant.Advance(g, extension(g, c, l, d, facts.At), facts.At)
 	if err != nil {
-		return store.Record{}, advanceError(err)
+		return store.Record{}, advanceError(err, g)
 	}
 	r, err = s.commit(ctx, call, mine.unchanged(), e)
 	var locked *store.LockedError
@@ -139,7 +139,7 @@ func (s *Service) CancelExtension(ctx context.Context, c Caller, r Revocation, k
 		a := grant.Action{Verb: grant.CancelExtension, Actor: c.Subject, Comment: r.Reason}
 		_, e, err := grant.Advance(record.Grant, a, s.Now())
 		if err != nil {
-			return store.Record{}, advanceError(err)
+			return store.Record{}, advanceError(err, record.Grant)
 		}
 		return s.commit(ctx, call, nil, e)
 	})

@@ -177,3 +177,62 @@ func TestOnlyALiveGrantIsExtended(t *testing.T) {
 	w.names(err, access.Conflict, v.Grant.ID)
 	w.equal("end", w.stored(v.Grant.ID).ExpiresAt, v.Grant.ExpiresAt)
 }
+
+// An extension in the very millisecond of the activation is judged as one afterwards, by the rule and the hours of extensions.
+func TestAnExtensionInTheMomentOfTheActivationIsJudgedAsOne(t *testing.T) {
+	for name, approve := range map[string]string{"at once": "", "by an approval": ", approve: {all_of: [{group: sre}]}"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.inForce(`{version: 1, name: twice, rules: [
+			  {name: first, match: {pools: ["*/*"]}, who: {groups: [eng]}, when: [{condition: "!request.extension", message: no}], limits: {max_duration: 15m}},
+			  {name: further, match: {pools: ["*/*"]}, who: {groups: [eng]}, limits: {max_duration: 1h},
+			    when: [{condition: "request.extension && now > timestamp('2026-01-02T03:04:05.600Z')", message: no}]` + approve + `}]}`)
+			v := w.extended(alice, w.request(alice, "staging", "db"), 15*time.Minute)
+			if approve != "" {
+				v = w.approve(v)
+			}
+			w.equal("rule", v.Grant.Rule, "further")
+			w.equal("judge", w.service.Judge(t.Context()), error(nil))
+			w.equal("state", w.stored(v.Grant.ID).State, grant.Active)
+			w.equal("length", w.stored(v.Grant.ID).Duration, 30*time.Minute)
+		})
+	}
+}
+
+// What a subject holds when the last approval comes counts: the rule that has no room by then gives nothing, and one that has
+// room again decides.
+func TestTheLastApprovalCountsWhatIsHeldByThen(t *testing.T) {
+	w := newWorld(t)
+	w.inForce(`{version: 1, name: two, rules: [
+	  {name: one, match: {pools: ["staging/*"]}, who: {groups: [eng]}, limits: {max_duration: 1h, max_concurrent: 1}, approve: {all_of: [{group: leads}]}},
+	  {name: more, match: {pools: ["staging/*"]}, who: {groups: [eng]}, limits: {max_duration: 1h}, approve: {all_of: [{group: sre}]}}]}`)
+	lead := w.fresh(access.Caller{Subject: "carol@example.com", Groups: []string{"leads"}})
+	db, app := w.request(alice, "staging", "db"), w.request(alice, "staging", "app")
+	w.equal("rules", []string{db.Grant.Rule, app.Grant.Rule}, []string{"one", "one"})
+	db = w.approvedBy(lead, db)
+	_, err := w.service.Approve(t.Context(), lead, shown(app), w.key())
+	w.equal("without room", code(err), access.Conflict)
+	w.equal("judge", w.service.Judge(t.Context()), error(nil))
+	w.equal("it still waits", w.stored(app.Grant.ID).State, grant.Pending)
+	if _, err = w.service.Revoke(t.Context(), alice, access.Revocation{GrantID: app.Grant.ID}, w.key()); err != nil {
+		t.Fatal(err)
+	}
+
+	app = w.request(alice, "staging", "app")
+	w.equal("rule", app.Grant.Rule, "more")
+	open := w.approve(app)
+	w.equal("judge", w.service.Judge(t.Context()), error(nil))
+	w.equal("by the rule with room", w.stored(open.Grant.ID).State, grant.Active)
+	if _, err = w.service.Revoke(t.Context(), alice, access.Revocation{GrantID: app.Grant.ID}, w.key()); err != nil {
+		t.Fatal(err)
+	}
+
+	app = w.request(alice, "staging", "app")
+	if _, err = w.service.Revoke(t.Context(), alice, access.Revocation{GrantID: db.Grant.ID}, w.key()); err != nil {
+		t.Fatal(err)
+	}
+	w.equal("judge", w.service.Judge(t.Context()), error(nil))
+	w.equal("it waits on", w.stored(app.Grant.ID).State, grant.Pending)
+	_, err = w.service.Approve(t.Context(), w.fresh(bob), shown(app), w.key())
+	w.equal("the earlier rule decides again", code(err), access.Conflict)
+}

@@ -49,7 +49,10 @@ func TestADecisionNeedsGroupsOfTheLast15Minutes(t *testing.T) {
 		}},
 		"review": {sam, func(w *world, c access.Caller) error {
 			v := w.requested(w.fresh(erin), urgent)
-			_, err := w.service.Review(w.t.Context(), c, shown(v), w.key())
+			w.end(v.Grant.ID)
+			v, err := w.service.Get(w.t.Context(), sam, v.Grant.ID)
+			w.equal("get", code(err), ok)
+			_, err = w.service.Review(w.t.Context(), c, shown(v), w.key())
 			return err
 		}},
 	} {

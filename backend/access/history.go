@@ -88,6 +88,12 @@ func (s *Service) eventQuery(f EventFilter) (store.EventQuery, error) {
 		GrantID: f.GrantID, Environment: f.Environment, Pool: f.Pool, From: f.From, To: f.To,
 		Newest: !f.OldestFirst, Limit: f.PageSize,
 	}
+	if f.GrantID != "" && !idForm.MatchString(f.GrantID) {
+		return q, noSuchGrant()
+	}
+	if err := checkPlace(f.Environment, f.Pool); err != nil {
+		return q, err
+	}
 	var err error
 	if q.Verbs, err = among("verbs", f.Verbs, allVerbs); err != nil {
 		return q, err

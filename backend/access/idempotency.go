@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
 )
 
@@ -17,7 +16,7 @@ var keyPattern = regexp.MustCompile(`\A[A-Za-z0-9._-]{8,128}\z`)
 // call is one mutation with its idempotency key: the time-out middleware may give up on a call that then commits, so a
 // caller must be able to ask again without doing it twice.
 type call struct {
-	caller grant.Subject
+	caller Caller
 	method string
 	key    string
 	body   [32]byte
@@ -36,26 +35,33 @@ func newCall(c Caller, method, key string, body any) (call, error) {
 	if err != nil {
 		return call{}, internal(err)
 	}
-	return call{caller: c.Subject, method: method, key: key, body: sha256.Sum256(raw)}, nil
+	return call{caller: c, method: method, key: key, body: sha256.Sum256(raw)}, nil
 }
 
 func (c call) replay(ref string, at time.Time) *store.Replay {
-	return &store.Replay{Caller: c.caller, Method: c.method, Key: c.key, Body: c.body, Ref: ref, At: at}
+	return &store.Replay{Caller: c.caller.Subject, Method: c.method, Key: c.key, Body: c.body, Ref: ref, At: at}
 }
 
 // find looks for an earlier call with this key. It answers whether there is one, and its grant's id.
 func (s *Service) find(ctx context.Context, c call) (ref string, found bool, err error) {
-	r, err := s.Grants.Replayed(ctx, c.caller, c.method, c.key)
+	r, found, err := s.replayed(ctx, c)
+	return r.Ref, found, err
+}
+
+// replayed is find for who needs to know when the earlier call was.
+func (s *Service) replayed(ctx context.Context, c call) (r store.Replay, found bool, err error) {
+	none := store.Replay{}
+	r, err = s.Grants.Replayed(ctx, c.caller.Subject, c.method, c.key)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return "", false, nil
+		return none, false, nil
 	case err != nil:
-		return "", false, internal(err)
+		return none, false, internal(err)
 	case r.Body != c.body:
-		return "", false, &Error{Code: Conflict, GrantID: r.Ref,
+		return none, false, &Error{Code: Conflict, GrantID: r.Ref,
 			Message: "this idempotency key was used for another request; take a new one"}
 	}
-	return r.Ref, true, nil
+	return r, true, nil
 }
 
 // once carries a call out and waits a bounded time for the nodes; if it was carried out already it answers with the grant
@@ -65,7 +71,7 @@ func (s *Service) once(ctx context.Context, c call, do func() (store.Record, err
 	if ref, found, err := s.find(ctx, c); err != nil {
 		return View{}, err
 	} else if found {
-		return s.answer(ctx, ref)
+		return s.answer(ctx, c.caller, ref)
 	}
 	r, err := do()
 	if err == nil {
@@ -77,15 +83,15 @@ func (s *Service) once(ctx context.Context, c call, do func() (store.Record, err
 		return View{}, err
 	}
 	if ref, found, err := s.find(ctx, c); err == nil && found {
-		return s.answer(ctx, ref)
+		return s.answer(ctx, c.caller, ref)
 	}
 	return View{}, err
 }
 
-// answer is the grant as it is now, waiting for the nodes as the first call did. They are told again: the first call may
-// have died between its commit and that.
-func (s *Service) answer(ctx context.Context, id string) (View, error) {
-	r, err := s.record(ctx, id)
+// answer is the grant as it is now, if the caller may still see it, waiting for the nodes as the first call did. They are
+// told again: the first call may have died between its commit and that.
+func (s *Service) answer(ctx context.Context, c Caller, id string) (View, error) {
+	r, err := s.visible(ctx, c, id)
 	if err != nil {
 		return View{}, err
 	}

@@ -238,3 +238,30 @@ func TestAKeyForServersStandsForOneChange(t *testing.T) {
 	_, err := w.service.RemoveServer(t.Context(), oscar, "prod", "db", "s2", "key-at-once")
 	w.equal("the same at the same time", code(err), ok)
 }
+
+// A key opens no grant to somebody who may not see it by now: the answer to a call again is what Get would answer.
+func TestACallAgainAnswersWithNothingThatItsCallerMayNotSee(t *testing.T) {
+	w := newWorld(t)
+	v := w.request(alice, "prod", "db")
+	approval := shown(v)
+	approved, err := w.service.Approve(t.Context(), w.fresh(bob), approval, "key-yes-01")
+	w.equal("approve", code(err), ok)
+	_, err = w.service.Approve(t.Context(), bob, approval, "key-yes-01")
+	w.equal("who has approved sees it", code(err), ok)
+
+	asked := w.extended(alice, approved, 30*time.Minute)
+	denial := shown(asked)
+	_, err = w.service.Deny(t.Context(), carol, denial, "key-no-001")
+	w.equal("deny", code(err), ok)
+	for name, c := range map[string]access.Caller{"who denied an extension": carol, "and has lost the group": {Subject: carol.Subject}} {
+		_, get := w.service.Get(t.Context(), c, v.Grant.ID)
+		again, err := w.service.Deny(t.Context(), c, denial, "key-no-001")
+		w.equal(name, []any{code(err), again.Grant.ID}, []any{code(get), ""})
+		w.equal(name, code(get), access.NotFound)
+	}
+	revocation := access.Revocation{GrantID: v.Grant.ID, Reason: "over"}
+	_, err = w.service.Revoke(t.Context(), oscar, revocation, "key-end-01")
+	w.equal("revoke", code(err), ok)
+	_, err = w.service.Revoke(t.Context(), access.Caller{Subject: oscar.Subject}, revocation, "key-end-01")
+	w.equal("who has ended it sees it", code(err), ok)
+}

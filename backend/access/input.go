@@ -23,6 +23,19 @@ const maxAhead = 366 * 24 * time.Hour
 
 var inputName = regexp.MustCompile(`\A[a-z][a-z0-9_]{0,31}\z`)
 
+// idForm is what NewID makes: an id in another form is nobody's, and is not asked of the store, which may refuse its bytes.
+var idForm = regexp.MustCompile(`\A[A-Za-z0-9._-]{1,64}\z`)
+
+// filterForm is what an environment, a pool, or nothing at all may be in a filter.
+var filterForm = regexp.MustCompile(`\A[A-Za-z0-9._-]{0,64}\z`)
+
+func checkPlace(environment, pool string) error {
+	if !filterForm.MatchString(environment) || !filterForm.MatchString(pool) {
+		return errorf(Invalid, "environment, pool: want at most 64 characters of A-Z, a-z, 0-9, . _ -")
+	}
+	return nil
+}
+
 func (s *Service) checkAsk(a Ask) error {
 	if a.Duration < time.Second || a.Duration%time.Second != 0 {
 		return errorf(Invalid, "duration: want a positive number of whole seconds")

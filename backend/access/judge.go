@@ -72,14 +72,16 @@ func (s *Service) Judge(ctx context.Context) error {
 		errs = append(errs, errOtherPolicy)
 	}
 	unknown := 0
-	err = s.eachOpen(ctx, store.Query{States: openStates}, func(records []store.Record) error {
+	var unreadable []store.Unreadable
+	err = s.eachOpen(ctx, store.Query{States: openStates}, func(page store.Page) error {
+		unreadable = append(unreadable, page.Unreadable...)
 		// The locks of after the grants were read: one that is lifted by then ends nothing that was opened since.
 		closing, err := s.closing(ctx, s.Now())
 		if err != nil {
 			return err
 		}
 		var ends []end
-		for _, r := range records {
+		for _, r := range page.Records {
 			e, err := s.verdict(ctx, r.Grant, closing, ours)
 			if errors.Is(err, errUnknownPool) {
 				unknown++
@@ -97,7 +99,7 @@ func (s *Service) Judge(ctx context.Context) error {
 	if unknown > 0 {
 		errs = append(errs, fmt.Errorf("%d grants: %w", unknown, errUnknownPool))
 	}
-	return errors.Join(append(errs, err)...)
+	return errors.Join(append(errs, unreadableError(unreadable), err)...)
 }
 
 // errOtherPolicy and errUnknownPool are what a gateway says that knows less than another one on the same store may. During
@@ -183,24 +185,24 @@ func (s *Service) because(ctx context.Context, g grant.Grant, v policy.Verdict) 
 }
 
 // eachOpen calls do for every page of grants.
-func (s *Service) eachOpen(ctx context.Context, q store.Query, do func([]store.Record) error) error {
+func (s *Service) eachOpen(ctx context.Context, q store.Query, do func(store.Page) error) error {
 	q.Limit = endBatch
 	for {
-		records, err := s.Grants.List(ctx, q)
+		page, err := s.Grants.List(ctx, q)
 		if err != nil {
 			return err
 		}
-		if len(records) == 0 {
+		if len(page.Records)+len(page.Unreadable) == 0 {
 			return nil
 		}
-		if err := do(records); err != nil {
+		if err := do(page); err != nil {
 			return err
 		}
-		last := records[len(records)-1].Grant
-		q.After = &store.Cursor{RequestedAt: last.RequestedAt, ID: last.ID}
-		if len(records) < q.Limit {
+		if len(page.Records) < q.Limit {
 			return nil
 		}
+		last := page.Records[len(page.Records)-1].Grant
+		q.After = &store.Cursor{RequestedAt: last.RequestedAt, ID: last.ID}
 	}
 }
 

@@ -259,9 +259,9 @@ type quiet struct {
 	reads *atomic.Int64
 }
 
-func (q quiet) List(context.Context, store.Query) ([]store.Record, error) {
+func (q quiet) List(context.Context, store.Query) (store.Page, error) {
 	q.reads.Add(1)
-	return nil, nil
+	return store.Page{}, nil
 }
 
 // calm is a log without events.

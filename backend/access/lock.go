@@ -26,7 +26,8 @@ type LockView struct {
 	Lock grant.Lock
 	// Open is how many grants it covers that were open: by state.
 	Open map[grant.State]int
-	// Failed is how many of them could not be ended yet: they are tried again until they are.
+	// Failed is how many of them could not be ended yet: they are tried again until they are, but for those whose rows cannot
+	// be read (see store.Unreadable), which are in force nowhere and can be ended by nobody.
 	Failed int
 }
 
@@ -181,8 +182,9 @@ const lockEnded = "the lock has ended already"
 // covered counts what a lock covers.
 func (s *Service) covered(ctx context.Context, l grant.Lock) (LockView, error) {
 	v := LockView{Lock: l, Open: map[grant.State]int{}}
-	err := s.eachOpen(ctx, lockQuery(l), func(records []store.Record) error {
-		for _, r := range records {
+	err := s.eachOpen(ctx, lockQuery(l), func(page store.Page) error {
+		v.cannotEnd(page.Unreadable)
+		for _, r := range page.Records {
 			if l.Covers(r.Grant.Subject, r.Grant.Owner, r.Grant.Pool) {
 				v.Open[r.Grant.State]++
 			}
@@ -199,14 +201,16 @@ func (s *Service) covered(ctx context.Context, l grant.Lock) (LockView, error) {
 func (s *Service) endCovered(ctx context.Context, l grant.Lock) (LockView, error) {
 	v := LockView{Lock: l, Open: map[grant.State]int{}}
 	var last store.Record
-	err := s.eachOpen(ctx, lockQuery(l), func(records []store.Record) error {
+	retried := 0
+	err := s.eachOpen(ctx, lockQuery(l), func(page store.Page) error {
 		// Once it is lifted it ends nothing more: what is open then may be new.
 		now, err := s.History.Lock(ctx, l.ID)
 		if err != nil || !now.Holds(s.Now()) {
 			return err
 		}
+		v.cannotEnd(page.Unreadable)
 		var ends []end
-		for _, r := range records {
+		for _, r := range page.Records {
 			if l.Covers(r.Grant.Subject, r.Grant.Owner, r.Grant.Pool) {
 				ends = append(ends, end{g: r.Grant, cause: grant.CauseLock, actor: l.By, comment: lockComment(l)})
 				v.Open[r.Grant.State]++
@@ -214,6 +218,7 @@ func (s *Service) endCovered(ctx context.Context, l grant.Lock) (LockView, error
 		}
 		done, failed, _ := s.endAll(ctx, ends)
 		v.Failed += failed
+		retried += failed
 		for _, r := range done {
 			if !r.Grant.ActivatedAt.IsZero() {
 				last = r
@@ -221,7 +226,7 @@ func (s *Service) endCovered(ctx context.Context, l grant.Lock) (LockView, error
 		}
 		return nil // the next page all the same
 	})
-	if err != nil || v.Failed > 0 {
+	if err != nil || retried > 0 {
 		s.Poke()
 	}
 	if err != nil {
@@ -233,7 +238,15 @@ func (s *Service) endCovered(ctx context.Context, l grant.Lock) (LockView, error
 }
 
 func lockQuery(l grant.Lock) store.Query {
-	return store.Query{Environment: l.Environment, Pool: l.Pool, States: openStates}
+	return store.Query{Concerns: l.Subject, Environment: l.Environment, Pool: l.Pool, States: openStates}
+}
+
+// cannotEnd counts rows that cannot be read. The query has judged by their columns that the lock covers them.
+func (v *LockView) cannotEnd(rows []store.Unreadable) {
+	for _, u := range rows {
+		v.Open[u.State]++
+		v.Failed++
+	}
 }
 
 // Unlock lifts a lock before its end. It brings no access back. Operators only. Errors: Invalid, Forbidden, NotFound,
@@ -247,6 +260,9 @@ func (s *Service) Unlock(ctx context.Context, c Caller, id, reason, key string) 
 	}
 	if err := checkReason(reason); err != nil {
 		return LockView{}, err
+	}
+	if !idForm.MatchString(id) {
+		return LockView{}, errorf(NotFound, "no such lock")
 	}
 	call, err := newCall(c, "ReleaseLock", key, []string{id, reason})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 type PolicyStatus struct {
 	Name     string
 	Hash     string
-	Files    []string
+	Files    []string // a source gives whole paths, callers are shown their last elements
 	Rules    int
 	LoadedAt time.Time
 	// Error is why the files as they are now are not in force; empty if they are.
@@ -27,5 +27,5 @@ func (s *Service) PolicyStatus(_ context.Context, c Caller) (PolicyStatus, error
 	if !s.isAuditor(c) && !s.isOperator(c) {
 		return PolicyStatus{}, errorf(Forbidden, "only auditors and operators see the policy's files")
 	}
-	return s.Source.Status(), nil
+	return s.Source.Status().shown(), nil
 }

@@ -21,7 +21,7 @@ type PoolView struct {
 // Preview is what Request would decide, and why.
 type Preview struct {
 	Decision policy.Decision
-	Findings []policy.Finding // rule by rule
+	Findings []policy.Finding // rule by rule; files by their names alone
 	Steps    []StepView
 	Lock     *grant.Lock
 }
@@ -110,6 +110,7 @@ func (s *Service) preview(ctx context.Context, c Caller, p Pool, ask Ask) (Previ
 	r.Duration, r.StartsAt, r.Reason, r.Inputs, r.BreakGlass = ask.Duration, ask.StartsAt, ask.Reason, ask.Inputs, ask.BreakGlass
 	v := Preview{}
 	v.Decision, v.Findings = s.Policy.Explain(ctx, r)
+	v.Findings = shownFindings(v.Findings)
 	b := grant.Ballot{Steps: v.Decision.Steps, Ordered: v.Decision.Ordered}
 	if v.Steps, err = s.steps(ctx, b, c.Subject, c.Owner); err != nil {
 		return Preview{}, err

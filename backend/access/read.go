@@ -18,7 +18,8 @@ type Filter struct {
 	Pool        string
 	Subject     string
 	States      []grant.State
-	// AwaitingMe limits it to what the caller could approve now, AwaitingMyReview to what they could review now.
+	// AwaitingMe limits it to what the caller could approve now. AwaitingMyReview limits it to what they are to review: that
+	// is shown while the access is open, so that they know of it and can end it, and is done when it has ended.
 	AwaitingMe       bool
 	AwaitingMyReview bool
 	PageSize         int // 1 to MaxPage; 0 is DefaultPage
@@ -60,7 +61,7 @@ func (s *Service) Get(ctx context.Context, c Caller, id string) (View, error) {
 const maxReads = 10
 
 // List lists the grants that the caller may see. A page may be short or empty and not be the last: only an empty Next says
-// that. Error: Invalid.
+// that. One that cannot be read is passed over: Get says so, and the Judge loop does aloud. Error: Invalid.
 func (s *Service) List(ctx context.Context, c Caller, f Filter) (Page, error) {
 	q, err := s.query(c, f)
 	if err != nil {
@@ -89,10 +90,11 @@ func (s *Service) List(ctx context.Context, c Caller, f Filter) (Page, error) {
 func (s *Service) fill(ctx context.Context, c Caller, f Filter, q store.Query, page *Page) (full bool, err error) {
 	size := q.Limit
 	q.Limit++ // the one more says whether there is a next page
-	records, err := s.Grants.List(ctx, q)
+	found, err := s.Grants.List(ctx, q)
 	if err != nil {
 		return false, internal(err)
 	}
+	records := found.Records
 	page.Next = ""
 	for i, r := range records {
 		if i == size || len(page.Grants) == size {
@@ -109,6 +111,9 @@ func (s *Service) fill(ctx context.Context, c Caller, f Filter, q store.Query, p
 func (s *Service) query(c Caller, f Filter) (store.Query, error) {
 	q := store.Query{Environment: f.Environment, Pool: f.Pool, Limit: f.PageSize}
 	if err := checkSubject(c.Subject); err != nil {
+		return q, err
+	}
+	if err := checkPlace(f.Environment, f.Pool); err != nil {
 		return q, err
 	}
 	var err error
@@ -161,17 +166,23 @@ func approved(b grant.Ballot, s grant.Subject) bool {
 	return slices.ContainsFunc(b.Approvals, func(a grant.Approval) bool { return a.By == s })
 }
 
-// awaitsReview reports whether the caller could review the grant now.
+// awaitsReview reports whether the caller is to review the grant, now or when it has ended.
 func awaitsReview(c Caller, g grant.Grant) bool {
-	return mayReview(c, g) && !g.Review.Done() && !g.ActivatedAt.IsZero() && c.Subject != g.Subject && c.Subject != g.Owner
+	return mayReview(c, g) && g.AwaitsReview() && c.Subject != g.Subject && c.Subject != g.Owner
 }
 
 // record reads a grant whoever asks.
 func (s *Service) record(ctx context.Context, id string) (store.Record, error) {
+	if !idForm.MatchString(id) {
+		return store.Record{}, noSuchGrant()
+	}
 	r, err := s.Grants.Grant(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return store.Record{}, noSuchGrant()
+	case errors.Is(err, store.ErrCorrupt):
+		return store.Record{}, &Error{Code: Internal, GrantID: id, cause: err,
+			Message: "what is stored of this grant cannot be read: nodes admit nobody by it, but nothing can be done with it; tell an operator"}
 	case err != nil:
 		return store.Record{}, internal(err)
 	}
@@ -225,7 +236,7 @@ func ParsePageToken(token string) (store.Cursor, error) {
 		return store.Cursor{}, errors.New("page token: not base64")
 	}
 	var c cursor
-	if err := json.Unmarshal(raw, &c); err != nil || c.ID == "" || len(c.ID) > 64 || c.At <= 0 {
+	if err := json.Unmarshal(raw, &c); err != nil || !idForm.MatchString(c.ID) || c.At <= 0 {
 		return store.Cursor{}, errors.New("page token: not one of ours")
 	}
 	return store.Cursor{RequestedAt: store.Time(c.At), ID: c.ID}, nil

@@ -128,7 +128,7 @@ func (s *Service) ask(c Caller, p grant.Pool, ask Ask, d policy.Decision) ([]gra
 	draft.Steps, draft.Ordered, draft.Notify = d.Steps, d.Ordered, d.Notify
 	draft.Rule, draft.Policy, draft.PolicyHash, draft.Explanation = d.Rule, d.Policy, d.Hash, d.Explanation
 	if d.BreakGlass {
-		draft.Review = grant.Review{Groups: d.ReviewGroups, DueAt: now.Add(d.ReviewWithin)}
+		draft.Review = grant.Review{Groups: d.ReviewGroups, DueAt: now.Add(d.Duration + d.ReviewWithin)} // from its end on
 	}
 	if end := ask.StartsAt.Add(d.Duration); !ask.StartsAt.IsZero() && draft.LapsesAt.After(end) {
 		draft.LapsesAt = end
@@ -146,17 +146,17 @@ func (s *Service) ask(c Caller, p grant.Pool, ask Ask, d policy.Decision) ([]gra
 
 // advance adds an action that approves a grant, and its activation if its time has come.
 func advance(g grant.Grant, events []grant.Event, now time.Time, a grant.Action) ([]grant.Event, error) {
-	g, e, err := grant.Advance(g, a, now)
+	n, e, err := grant.Advance(g, a, now)
 	if err != nil {
-		return nil, advanceError(err)
+		return nil, advanceError(err, g)
 	}
-	events = append(events, e)
+	g, events = n, append(events, e)
 	if g.State != grant.Approved || now.Before(g.StartsAt) {
 		return events, nil
 	}
 	_, e, err = grant.Advance(g, grant.Action{Verb: grant.Activate}, now)
 	if err != nil {
-		return nil, advanceError(err)
+		return nil, advanceError(err, g)
 	}
 	return append(events, e), nil
 }
@@ -221,16 +221,19 @@ func (s *Service) grantsOf(ctx context.Context, subject grant.Subject) (holdings
 	if err != nil {
 		return holdings{}, internal(err)
 	}
-	records, err := s.Grants.List(ctx, store.Query{Subject: subject, States: openStates, Limit: maxHeld})
+	page, err := s.Grants.List(ctx, store.Query{Subject: subject, States: openStates, Limit: maxHeld})
 	if err != nil {
 		return holdings{}, internal(err)
 	}
-	if len(records) == maxHeld {
+	if len(page.Records)+len(page.Unreadable) >= maxHeld {
 		return holdings{}, errorf(Conflict, "%d grants of yours are open; end one of them first", maxHeld)
 	}
 	h := holdings{subject: subject, revision: head}
 	now := s.Now()
-	for _, r := range records {
+	for _, u := range page.Unreadable {
+		h.grants = append(h.grants, asRow(u)) // it may be open: it counts
+	}
+	for _, r := range page.Records {
 		if r.Grant.State == grant.Pending && now.Before(r.Grant.LapsesAt) || r.Grant.State != grant.Pending && !over(r.Grant, now) {
 			h.grants = append(h.grants, r.Grant)
 		}

@@ -14,7 +14,7 @@ type Revocation struct {
 }
 
 // Revoke ends a grant: its subject gives it up (or cancels what is not active yet), an approver of its pool or an operator
-// revokes it. Errors: Invalid, Forbidden, NotFound, Conflict (it has ended already).
+// revokes it, and so does, of access in an emergency and no other, a person of the groups that review it. Errors: Invalid, Forbidden, NotFound, Conflict (it has ended already).
 func (s *Service) Revoke(ctx context.Context, c Caller, r Revocation, key string) (View, error) {
 	if err := checkText("reason", r.Reason); err != nil {
 		return View{}, err
@@ -38,7 +38,7 @@ func (s *Service) revokeOnce(ctx context.Context, c Caller, call call, r Revocat
 	a.Comment = r.Reason
 	_, e, err := grant.Advance(record.Grant, a, s.Now())
 	if err != nil {
-		return store.Record{}, advanceError(err)
+		return store.Record{}, advanceError(err, record.Grant)
 	}
 	return s.commit(ctx, call, nil, e)
 }
@@ -55,10 +55,12 @@ func (s *Service) revocation(c Caller, g grant.Grant) (grant.Action, error) {
 		}
 	case s.isOperator(c):
 		a.Cause = grant.CauseOperator
-	case mayDecide(c, g), mayReview(c, g), c.Subject.IsPerson() && member(c.Groups, s.approvers(g.Pool)):
+	case mayDecide(c, g), c.Subject.IsPerson() && member(c.Groups, s.approvers(g.Pool)):
 		a.Cause = grant.CauseApprover
+	case mayReview(c, g):
+		a.Cause = grant.CauseReviewer
 	case s.maySee(c, g):
-		return a, errorf(Forbidden, "only its subject, an approver of its pool or an operator ends a grant")
+		return a, errorf(Forbidden, "only its subject, an approver of its pool or an operator ends a grant, and a reviewer the emergency that they review")
 	default:
 		return a, noSuchGrant()
 	}

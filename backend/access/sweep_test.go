@@ -87,8 +87,12 @@ type queue struct {
 	due []store.Record
 }
 
-func (q *queue) Due(_ context.Context, _ time.Time, limit int) ([]store.Record, error) {
-	return q.due[:min(limit, len(q.due))], nil
+func (q *queue) Due(_ context.Context, _ time.Time, limit int) (store.Page, error) {
+	return store.Page{Records: q.due[:min(limit, len(q.due))]}, nil
+}
+
+func (q *queue) Overdue(context.Context, time.Time, int) (store.Page, error) {
+	return store.Page{}, nil
 }
 
 func (q *queue) Commit(context.Context, store.Change) (int64, error) {
@@ -115,10 +119,12 @@ type idle struct {
 	err   error
 }
 
-func (i idle) Due(context.Context, time.Time, int) ([]store.Record, error) {
+func (i idle) Due(context.Context, time.Time, int) (store.Page, error) {
 	*i.reads++
-	return nil, i.err
+	return store.Page{}, i.err
 }
+
+func (i idle) Overdue(context.Context, time.Time, int) (store.Page, error) { return store.Page{}, nil }
 
 func TestTheClockGoesOnAfterAFailureAndStopsWhenTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

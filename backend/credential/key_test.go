@@ -281,6 +281,15 @@ func TestSealerFromFile(t *testing.T) {
 			t.Errorf("%s: the error tells the key: %v", name, err)
 		}
 	}
+	for _, mode := range []os.FileMode{0o644, 0o666, 0o660, 0o604, 0o602} {
+		file := write(good)
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := SealerFromFile(file); err == nil || s != nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("made a sealer of a file with mode %04o: %v", mode, err)
+		}
+	}
 	if _, err := SealerFromFile(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "absent") {
 		t.Errorf("%v", err)
 	}

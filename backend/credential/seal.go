@@ -7,8 +7,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
+
+	"github.com/haproxy-access/clutch-haproxy-access/backend/internal/secretfile"
 )
 
 // Sealer encrypts private keys for the store, so that who reads the database alone cannot sign.
@@ -30,10 +31,10 @@ func NewSealer(key []byte) (*Sealer, error) {
 	return &Sealer{aead: aead}, nil
 }
 
-// SealerFromFile reads the key out of a file that holds it in base64, as `openssl rand -base64 32` writes it. The error
-// names the file and nothing of what is in it.
+// SealerFromFile reads the key out of a file that holds it in base64, as `openssl rand -base64 32` writes it. A file that
+// others may read or write is refused (secretfile.Read says which). The error names the file and nothing of what is in it.
 func SealerFromFile(path string) (*Sealer, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := secretfile.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("read encryption key: %w", err)
 	}

@@ -55,7 +55,7 @@ func Advance(g Grant, a Action, at time.Time) (Grant, Event, error) {
 		return Grant{}, Event{}, fmt.Errorf("%w: a grant that is %s cannot %s", ErrTransition, g.State, a.Verb)
 	}
 	switch a.Verb {
-	case Activate, Lapse, Expire, LapseExtension:
+	case Activate, Lapse, Expire, LapseExtension, ReviewOverdue:
 		if a.Actor != "" {
 			return Grant{}, Event{}, fmt.Errorf("%w: %s is the clock's, nobody else's", ErrAction, a.Verb)
 		}
@@ -99,7 +99,9 @@ func check(g Grant, a Action, at time.Time) error {
 			return fmt.Errorf("%w: a revocation has a cause", ErrAction)
 		}
 	case DoReview:
-		return checkReview(g, a)
+		return checkReview(g, a, at)
+	case ReviewOverdue:
+		return checkOverdue(g, at)
 	}
 	return nil
 }
@@ -134,6 +136,8 @@ func apply(g Grant, a Action, at time.Time) Grant {
 		}
 	case DoReview:
 		g.Review.By, g.Review.At, g.Review.Comment = a.Actor, at, a.Comment
+	case ReviewOverdue:
+		g.Review.OverdueAt = at
 	}
 	return g
 }

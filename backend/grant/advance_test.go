@@ -56,6 +56,9 @@ func TestTimeRulesAtTheirBoundaries(t *testing.T) {
 		{"revoke before it was asked for", Active, Revoke, noon.Add(-time.Hour), true},
 		{"revoke after it expired", Active, Revoke, expiry.Add(time.Hour), true},
 		{"review after it is due", Expired, DoReview, noon.Add(48 * time.Hour), true},
+		{"overdue before the review is due", Expired, ReviewOverdue, noon.Add(24*time.Hour - time.Millisecond), false},
+		{"overdue as the review is due", Expired, ReviewOverdue, noon.Add(24 * time.Hour), true},
+		{"overdue while it is still open", Active, ReviewOverdue, noon.Add(48 * time.Hour), true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -89,7 +89,7 @@ func (b Ballot) Takes(groups []string) bool {
 		return false // by another choice of quorums there might still be a seat
 	}
 	more := append(slices.Clone(b.Approvals), Approval{Groups: groups})
-	return slices.ContainsFunc(choices(b.Steps), func(c []Quorum) bool { return seated(c, more) > seated(c, b.Approvals) })
+	return slices.ContainsFunc(b.promising(), func(c []Quorum) bool { return seated(c, more) > seated(c, b.Approvals) })
 }
 
 // Wanted says of each step whether an approval could count for it now.
@@ -104,10 +104,27 @@ func (b Ballot) Wanted() []bool {
 	if b.Complete() {
 		return wanted
 	}
+	promising := b.promising()
 	for i := range b.Steps {
-		wanted[i] = slices.ContainsFunc(choices(b.Steps), func(c []Quorum) bool { return b.open(c, i) })
+		wanted[i] = slices.ContainsFunc(promising, func(c []Quorum) bool { return b.open(c, i) })
 	}
 	return wanted
+}
+
+// promising are the choices of quorums by which as many steps are met already as by any: a step that is met by one quorum
+// asks for nobody out of another.
+func (b Ballot) promising() (best [][]Quorum) {
+	most := 0
+	for _, c := range choices(b.Steps) {
+		n := reached(c, b.Approvals)
+		if n > most {
+			most, best = n, nil
+		}
+		if n == most {
+			best = append(best, c)
+		}
+	}
+	return best
 }
 
 // open reports whether there is a seat in step i, if the vote is to come out by choice c, for somebody who can have none

@@ -55,7 +55,12 @@ func TestVotes(t *testing.T) {
 		{"a or b, b given", false, []Step{oneOf(of(1, "a"), of(1, "b"))}, said(in("b")), true, "", []bool{false}},
 		{"two of a or two of b, one of each", false, []Step{oneOf(of(2, "a"), of(2, "b"))}, said(in("a"), in("b")), false, "ab", []bool{true}},
 		{"two of a or two of b, the third", false, []Step{oneOf(of(2, "a"), of(2, "b"))}, said(in("a"), in("b"), in("b")), true, "", []bool{false}},
-		{"two of a or one of b, and c", false, []Step{oneOf(of(2, "a"), of(1, "b")), oneOf(of(1, "c"))}, said(in("a"), in("b")), false, "ac", []bool{true, true}},
+		{"two of a or one of b, and c", false, []Step{oneOf(of(2, "a"), of(1, "b")), oneOf(of(1, "c"))}, said(in("a"), in("b")), false, "c", []bool{false, true}},
+		{"a or b, and c, a given", false, []Step{oneOf(of(1, "a"), of(1, "b")), oneOf(of(1, "c"))}, said(in("a")), false, "c", []bool{false, true}},
+		{"a or b, and c, by one of a and c", false, []Step{oneOf(of(1, "a"), of(1, "b")), oneOf(of(1, "c"))}, said(in("a", "c")), false, "abc", []bool{true, true}},
+		{"two of a or two of b, and c, one of a", false, []Step{oneOf(of(2, "a"), of(2, "b")), oneOf(of(1, "c"))}, said(in("a")), false, "abc", []bool{true, true}},
+		{"two of a or two of b, and c, two of a", false, []Step{oneOf(of(2, "a"), of(2, "b")), oneOf(of(1, "c"))}, said(in("a"), in("b"), in("a")), false, "c", []bool{false, true}},
+		{"either of two in two steps, one met", false, []Step{oneOf(of(1, "a"), of(1, "b")), oneOf(of(1, "c"), of(1, "d"))}, said(in("b")), false, "cd", []bool{false, true}},
 
 		{"a, then b", true, each(of(1, "a"), of(1, "b")), nil, false, "a", []bool{true, false}},
 		{"a, then b, a given", true, each(of(1, "a"), of(1, "b")), said(in("a")), false, "b", []bool{false, true}},

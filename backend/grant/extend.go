@@ -39,6 +39,16 @@ func checkExtension(g Grant, a Action, at time.Time) error {
 	return CheckSteps(e.Steps)
 }
 
+// ExtendedAt is when an extension takes effect that is given at the time at: a millisecond after the activation at least,
+// which is how an extended grant is told from one that is as it was given.
+func (g Grant) ExtendedAt(at time.Time) time.Time {
+	at = normalize(at)
+	if first := g.ActivatedAt.Add(time.Millisecond); at.Before(first) {
+		return first
+	}
+	return at
+}
+
 // extend moves the end, and keeps the decision by which it was moved: it is the one that the grant rests on from now on.
 func extend(g Grant, a Action, at time.Time) Grant {
 	e := a.Extension.clone()
@@ -47,7 +57,7 @@ func extend(g Grant, a Action, at time.Time) Grant {
 		e = g.Extension
 		g.Steps, g.Ordered, g.Approvals = e.Steps, e.Ordered, e.Approvals
 	}
-	g.GivenAt, g.ExpiresAt, g.Duration = at, g.ExpiresAt.Add(e.By), g.Duration+e.By
+	g.GivenAt, g.ExpiresAt, g.Duration = g.ExtendedAt(at), g.ExpiresAt.Add(e.By), g.Duration+e.By
 	g = rest(g, Ground{e.Rule, e.Policy, e.PolicyHash, e.Explanation})
 	g = rest(g, a.Ground)
 	g.Reason, g.Inputs = e.Reason, e.Inputs // what this decision was made on; the words of before are in its events

@@ -250,3 +250,21 @@ func TestNothingToSayWithoutAnExtension(t *testing.T) {
 		t.Errorf("given after it lapsed: error %v", err)
 	}
 }
+
+// An extended grant is told from one that is as it was given by when it was given: also where both were in the same
+// millisecond, or where the clock of the gateway that extends is behind.
+func TestAnExtensionIsGivenAfterTheActivation(t *testing.T) {
+	g := inState(Active, Extend)
+	for _, c := range []struct{ at, want time.Time }{
+		{g.ActivatedAt.Add(-time.Second), g.ActivatedAt.Add(time.Millisecond)},
+		{g.ActivatedAt, g.ActivatedAt.Add(time.Millisecond)},
+		{g.ActivatedAt.Add(time.Millisecond - 1), g.ActivatedAt.Add(time.Millisecond)},
+		{g.ActivatedAt.Add(time.Millisecond), g.ActivatedAt.Add(time.Millisecond)},
+		{g.ActivatedAt.Add(2*time.Millisecond + 1), g.ActivatedAt.Add(2 * time.Millisecond)},
+	} {
+		n := must(t, g, Action{Verb: Extend, Actor: alice, Extension: Extension{By: time.Minute}}, c.at)
+		if n.GivenAt != c.want || g.ExtendedAt(c.at) != c.want || n.ActivatedAt != g.ActivatedAt || n.ExpiresAt != g.ExpiresAt.Add(time.Minute) {
+			t.Errorf("at %v: given at %v and %v, want %v", c.at, n.GivenAt, g.ExtendedAt(c.at), c.want)
+		}
+	}
+}

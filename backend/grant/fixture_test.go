@@ -62,7 +62,7 @@ func inState(s State, verb Verb) Grant {
 		g.Approvals = []Approval{yes(carol, "leads")}
 	case verb == Complete && s == Pending:
 		g.Approvals = []Approval{yes(carol, "leads")}
-	case verb == DoReview:
+	case verb == DoReview, verb == ReviewOverdue:
 		g.BreakGlass, g.Steps, g.Approvals = true, nil, nil
 		g.Review = Review{Groups: []string{"security"}, DueAt: noon.Add(24 * time.Hour)}
 	}
@@ -95,7 +95,10 @@ func fitting(v Verb) (Action, time.Time) {
 	case Extend:
 		a.Actor, a.Extension = alice, Extension{By: time.Minute}
 	case DoReview:
+		at = noon.Add(25 * time.Minute) // its end has come, whether the clock has been there or not
 		a.Actor, a.Groups = audrey, []string{"security"}
+	case ReviewOverdue:
+		at = noon.Add(24 * time.Hour)
 	case Lapse:
 		at = noon.Add(2 * time.Hour)
 	case LapseExtension:

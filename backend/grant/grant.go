@@ -37,6 +37,7 @@ type Cause string
 const (
 	CauseGivenUp       Cause = "given_up"       // by its own subject
 	CauseApprover      Cause = "approver"       // by somebody who may approve for its pool
+	CauseReviewer      Cause = "reviewer"       // access in an emergency, by somebody who reviews it and approves nothing
 	CauseOperator      Cause = "operator"       // by an operator
 	CauseGroupLost     Cause = "group_lost"     // its ground, a group of its subject or of an agent's owner, is gone
 	CausePolicyChanged Cause = "policy_changed" // the policy in force does not allow it any more
@@ -45,7 +46,7 @@ const (
 
 // Causes are all of them.
 func Causes() []Cause {
-	return []Cause{CauseGivenUp, CauseApprover, CauseOperator, CauseGroupLost, CausePolicyChanged, CauseLock}
+	return []Cause{CauseGivenUp, CauseApprover, CauseReviewer, CauseOperator, CauseGroupLost, CausePolicyChanged, CauseLock}
 }
 
 // Grant is one subject's access to one pool for one window of time. It is a value: Advance returns a new one.
@@ -128,10 +129,12 @@ func (g Grant) ApprovedBy(s Subject) bool {
 // Review is what is asked for after access in an emergency: that one of Groups looks at what was done.
 type Review struct {
 	Groups  []string
-	DueAt   time.Time // until when it is to be done
+	DueAt   time.Time // until when it is to be done; never before the access has ended
 	By      Subject   // who did it; empty until then
 	At      time.Time
 	Comment string
+	// OverdueAt is when it was recorded that nobody had done it by DueAt; zero until then.
+	OverdueAt time.Time
 }
 
 // Asked reports whether there is a review to do, or done.

@@ -24,6 +24,7 @@ type oracle struct {
 	more     *wish
 	urgent   bool // an emergency
 	reviewer Subject
+	scolded  int // when it was said that the review is overdue
 	endedBy  Subject
 	cause    Cause
 	endedAt  int
@@ -65,9 +66,10 @@ func (o *oracle) accept(a Action, at int) bool {
 		Active: {
 			AskExtension: o.ask, Approve: o.approve, Withdraw: o.withdraw, Extend: o.extend, DenyExtension: o.denyMore,
 			CancelExtension: o.cancelMore, LapseExtension: o.lapseMore, Expire: o.expire, Revoke: o.revoke, DoReview: o.review,
+			ReviewOverdue: o.scold,
 		},
-		Expired: {DoReview: o.review},
-		Revoked: {DoReview: o.review},
+		Expired: {DoReview: o.review, ReviewOverdue: o.scold},
+		Revoked: {DoReview: o.review, ReviewOverdue: o.scold},
 	}
 	rule := rules[o.state][a.Verb]
 	if rule == nil || !rule(a, at) {
@@ -206,7 +208,7 @@ func (o *oracle) extend(a Action, at int) bool {
 		}
 		by, o.asks, o.said = o.more.by, o.more.asks, o.more.said
 	}
-	o.end, o.duration, o.given, o.more = o.end+1000*by, o.duration+by, at, nil
+	o.end, o.duration, o.given, o.more = o.end+1000*by, o.duration+by, max(at, o.began+1), nil
 	return true
 }
 
@@ -234,11 +236,23 @@ func (o *oracle) lapseMore(a Action, at int) bool {
 	return true
 }
 
-func (o *oracle) review(a Action, _ int) bool {
-	if !o.urgent || o.end == 0 || o.reviewer != "" || !o.stranger(a) || !slices.Contains(a.Groups, "a") {
+// review: the look afterwards, once, when nothing is open any more.
+func (o *oracle) review(a Action, at int) bool {
+	if !o.urgent || o.end == 0 || o.opens(at) || o.reviewer != "" || !o.stranger(a) || !slices.Contains(a.Groups, "a") {
 		return false
 	}
 	o.reviewer = a.Actor
+	return true
+}
+
+func (o *oracle) opens(at int) bool { return o.state == Active && at < o.end }
+
+// scold: an emergency of which nobody has taken a look a second after noon, or by its end if that is later, once.
+func (o *oracle) scold(a Action, at int) bool {
+	if !o.urgent || o.end == 0 || o.reviewer != "" || o.scolded > 0 || a.Actor != "" || at < 1000 || o.opens(at) {
+		return false
+	}
+	o.scolded = at
 	return true
 }
 
@@ -265,6 +279,7 @@ func (o *oracle) agrees(g Grant) error {
 		{"ended by", g.EndedBy, o.endedBy},
 		{"cause", g.Cause, o.cause},
 		{"review", g.Review.By, o.reviewer},
+		{"overdue", g.Review.OverdueAt, clock(o.scolded, o.scolded > 0)},
 		{"extension", g.Extension.Asked(), o.more != nil},
 		{"waits", g.Waits(), o.state == Pending || o.more != nil},
 	} {

@@ -1,6 +1,9 @@
 package grant
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // choices are the ways to choose one quorum for each step.
 func choices(steps []Step) [][]Quorum {
@@ -27,7 +30,32 @@ func elects(quorums []Quorum, approvals []Approval) bool {
 		}
 		people += q.Count
 	}
-	return seated(quorums, approvals) == people
+	return people <= len(approvals) && seated(quorums, approvals) == people
+}
+
+// reached is how many of the quorums are met at the same time, at most.
+func reached(quorums []Quorum, approvals []Approval) int {
+	quorums = slices.DeleteFunc(slices.Clone(quorums), func(q Quorum) bool { return !q.met(approvals) })
+	if elects(quorums, approvals) {
+		return len(quorums)
+	}
+	most := 0
+	for set := range 1 << len(quorums) {
+		n := bits.OnesCount(uint(set))
+		if n <= most {
+			continue
+		}
+		var some []Quorum
+		for i, q := range quorums {
+			if set>>i&1 == 1 {
+				some = append(some, q)
+			}
+		}
+		if elects(some, approvals) {
+			most = n
+		}
+	}
+	return most
 }
 
 // seated is how many of the approvals can count at the same time, one person for one place in a quorum: a largest matching,

@@ -154,6 +154,34 @@ func (v vote) byChoice(f func(chosen []Quorum) bool) bool {
 	return try(0)
 }
 
+// done is how many steps of one choice of quorums the people finish at most.
+func done(chosen []Quorum, people [][]string) int {
+	best := 0
+	everyWay(len(people), len(chosen), func(on []int) bool {
+		n := 0
+		for s, q := range chosen {
+			here := 0
+			for p := range people {
+				if on[p] == s && shares(people[p], q.Groups) {
+					here++
+				}
+			}
+			if here >= q.Count {
+				n++
+			}
+		}
+		best = max(best, n)
+		return false
+	})
+	return best
+}
+
+// keeps reports whether no other choice finishes more steps than this one.
+func (v vote) keeps(c []Quorum, people [][]string) bool {
+	n := done(c, people)
+	return !v.byChoice(func(other []Quorum) bool { return done(other, people) > n })
+}
+
 // takes reports whether a newcomer counts beside the people.
 func (v vote) takes(people [][]string, newcomer []string) bool {
 	if v.ordered {
@@ -164,7 +192,7 @@ func (v vote) takes(people [][]string, newcomer []string) bool {
 		return false
 	}
 	more := append(slices.Clone(people), newcomer)
-	return v.byChoice(func(c []Quorum) bool { return most(c, more, -1, 0) > most(c, people, -1, 0) })
+	return v.byChoice(func(c []Quorum) bool { return most(c, more, -1, 0) > most(c, people, -1, 0) && v.keeps(slices.Clone(c), people) })
 }
 
 // wants reports whether step s has a seat that can be left free without anybody losing theirs.
@@ -172,7 +200,7 @@ func (v vote) wants(people [][]string, s int) bool {
 	if v.ordered {
 		return v.at(people) == s
 	}
-	return !v.complete(people) && v.byChoice(func(c []Quorum) bool { return most(c, people, s, 1) == most(c, people, -1, 0) })
+	return !v.complete(people) && v.byChoice(func(c []Quorum) bool { return most(c, people, s, 1) == most(c, people, -1, 0) && v.keeps(slices.Clone(c), people) })
 }
 
 var (

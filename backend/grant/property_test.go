@@ -74,6 +74,8 @@ func action(t *rapid.T, o *oracle, at int) Action {
 		} else if rapid.Bool().Draw(t, "as long as it can") {
 			a.Extension.LapsesAt = after(o.end)
 		}
+	case o.urgent && o.end > 0 && rapid.IntRange(0, 3).Draw(t, "overdue") == 0:
+		clock(ReviewOverdue)
 	case o.state == Active && rapid.Bool().Draw(t, "look"):
 		a.Verb = DoReview
 	case o.state == Active:

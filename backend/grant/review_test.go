@@ -2,6 +2,7 @@ package grant
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 func TestAReviewIsRecordedOnceAndChangesNothingElse(t *testing.T) {
 	for _, state := range []State{Active, Expired, Revoked} {
 		g := inState(state, DoReview)
-		at := noon.Add(20 * time.Minute)
+		at := noon.Add(25 * time.Minute)
 		n := must(t, g, Action{Verb: DoReview, Actor: audrey, Groups: []string{"dev", "security"}, Comment: "fine"}, at)
 		want := g.clone()
 		want.Version++
@@ -52,4 +53,22 @@ func TestWhatIsNotReviewed(t *testing.T) {
 	g.Review.Groups = []string{"sre", "security"}
 	a, at := fitting(DoReview)
 	must(t, g, a, at) // one of the groups is enough
+}
+
+// It is the look afterwards: nobody can say at 12:24 what will have been done by 12:25.
+func TestAccessIsNotReviewedWhileItIsOpen(t *testing.T) {
+	g := inState(Active, DoReview)
+	a, at := fitting(DoReview)
+	must(t, g, a, at)
+	for _, early := range []time.Duration{time.Millisecond, 15*time.Minute - time.Millisecond} {
+		_, _, err := Advance(g, a, at.Add(-early))
+		if !errors.Is(err, ErrTransition) || !strings.Contains(err.Error(), "is reviewed when it has ended") {
+			t.Errorf("%s before its end: error %v", early, err)
+		}
+	}
+	must(t, inState(Revoked, DoReview), a, at.Add(-5*time.Minute)) // ended early
+	g.Review.DueAt = noon.Add(11 * time.Minute)
+	if g.ReviewOverdue(at.Add(-time.Millisecond)) || !g.ReviewOverdue(at) {
+		t.Error("what cannot be done yet is overdue, or what could be is not")
+	}
 }

@@ -26,6 +26,8 @@ const (
 	LapseExtension  Verb = "lapse_extension"
 	// DoReview is the look afterwards at access that was taken in an emergency.
 	DoReview Verb = "review"
+	// ReviewOverdue: nobody has looked by the time that policy set. It changes nothing but that it is said, once, aloud.
+	ReviewOverdue Verb = "review_overdue"
 )
 
 // The verbs of events without a grant. They are in no transition.
@@ -93,6 +95,9 @@ var transitions = []Transition{
 	{Active, DoReview, Active},
 	{Expired, DoReview, Expired},
 	{Revoked, DoReview, Revoked},
+	{Active, ReviewOverdue, Active},
+	{Expired, ReviewOverdue, Expired},
+	{Revoked, ReviewOverdue, Revoked},
 }
 
 // Transitions is a copy of the table, for the store's schema, the documentation and the tests.

@@ -35,11 +35,12 @@ var life = map[State]map[Verb]State{
 		CancelExtension: Active,
 		LapseExtension:  Active,
 		DoReview:        Active,
+		ReviewOverdue:   Active,
 		Expire:          Expired,
 		Revoke:          Revoked,
 	},
-	Expired:   {DoReview: Expired},
-	Revoked:   {DoReview: Revoked},
+	Expired:   {DoReview: Expired, ReviewOverdue: Expired},
+	Revoked:   {DoReview: Revoked, ReviewOverdue: Revoked},
 	Denied:    {},
 	Cancelled: {},
 	Lapsed:    {},
@@ -49,7 +50,7 @@ var (
 	everyState = []State{"", Pending, Approved, Active, Denied, Cancelled, Lapsed, Expired, Revoked, "ACTIVE", "unknown"}
 	everyVerb  = []Verb{
 		"", Request, Approve, Complete, Withdraw, Activate, Deny, Cancel, Lapse, Expire, Revoke,
-		AskExtension, Extend, DenyExtension, CancelExtension, LapseExtension, DoReview,
+		AskExtension, Extend, DenyExtension, CancelExtension, LapseExtension, DoReview, ReviewOverdue,
 		Refuse, PutLock, LiftLock, LoadPolicy, "reopen", "Activate",
 	}
 )
@@ -190,6 +191,7 @@ func TestWhatVerbsDo(t *testing.T) {
 		CancelExtension: {true, false},
 		LapseExtension:  {true, false},
 		DoReview:        {true, false},
+		ReviewOverdue:   {true, false},
 		Refuse:          {false, false},
 		PutLock:         {false, false},
 		LiftLock:        {false, false},
@@ -208,7 +210,7 @@ func TestWhatVerbsDo(t *testing.T) {
 }
 
 func TestCauses(t *testing.T) {
-	want := []Cause{"given_up", "approver", "operator", "group_lost", "policy_changed", "lock"}
+	want := []Cause{"given_up", "approver", "reviewer", "operator", "group_lost", "policy_changed", "lock"}
 	got := Causes()
 	slices.Sort(got)
 	slices.Sort(want)

@@ -79,7 +79,7 @@ func withdraw(g Grant, who Subject) Grant {
 	given := b.Approvals
 	b.Approvals = nil
 	for _, a := range given {
-		if a.By != who && b.Takes(a.Groups) {
+		if a.By != who && (!b.Ordered || b.Takes(a.Groups)) {
 			b.Approvals = append(b.Approvals, a)
 		}
 	}
@@ -96,10 +96,13 @@ func (g Grant) withApprovals(approvals []Approval) Grant {
 	return g
 }
 
-// checkReview: somebody else than who had the access looks at it, once it has begun.
-func checkReview(g Grant, a Action) error {
+// checkReview: somebody else than who had the access looks at it, once it has ended: what was done by it is not known before.
+func checkReview(g Grant, a Action, at time.Time) error {
 	if !g.Review.Asked() || g.ActivatedAt.IsZero() {
 		return fmt.Errorf("%w: there is nothing to review", ErrTransition)
+	}
+	if g.Live(at) {
+		return fmt.Errorf("%w: access in an emergency is reviewed when it has ended, and this has not", ErrTransition)
 	}
 	if g.Review.Done() {
 		return fmt.Errorf("%w: it was reviewed already", ErrTransition)

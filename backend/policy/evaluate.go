@@ -34,9 +34,6 @@ func (p *Policy) Approvers(pool grant.Pool, tags []string) []string {
 			continue
 		}
 		all = append(all, grant.Ballot{Steps: r.Steps}.Groups()...)
-		if r.Emergency != nil {
-			all = append(all, values(r.Emergency.ReviewGroups)...)
-		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,15 +14,19 @@ import (
 // Judge says whether a pending or live grant still stands under what is in force, with what is known now: policy is asked
 // once more what it was asked when the grant was requested, or when it was last given, with the newest groups. So nothing
 // ends because time passes. A pending request must want the approvals that it waits for; approved and active grants must
-// have those that policy would want. How many grants the subject has is not judged again. A pending extension of an active
-// grant is its own question, and not asked here.
+// have those that policy would want. A pending extension of an active grant is its own question, and not asked here.
+//
+// What limits of concurrent grants said is not judged again, in either direction: a grant stands that would be given if
+// there were room everywhere, or if none were left but under the rule that it rests on, since an earlier rule may have been
+// passed over for want of it. The subject could bring about either by what else it holds, and rules that deny hear both
+// questions.
 func Judge(ctx context.Context, e Engine, g grant.Grant, f Facts) Verdict {
 	if g.State.Final() {
 		return Verdict{Stands: true}
 	}
 	r := again(g, f)
-	d := e.Evaluate(ctx, r)
-	switch objection := object(g, d); {
+	d, objection := ask(ctx, e, g, r)
+	switch {
 	case d.TimedOut:
 		return Verdict{Stands: true, Undecided: true, Explanation: d.Explanation, Decision: d}
 	case objection == "":
@@ -31,12 +36,27 @@ func Judge(ctx context.Context, e Engine, g grant.Grant, f Facts) Verdict {
 	}
 }
 
+// ask puts the question with room everywhere, and, if the grant does not stand by the answer, with none but under the rule
+// that it rests on. If it does not stand either way, the first answer says why: the second would speak of limits. One that
+// is not known leaves the whole open.
+func ask(ctx context.Context, e Engine, g grant.Grant, r Request) (d Decision, objection string) {
+	d = e.Evaluate(ctx, r)
+	if objection = object(g, d); d.TimedOut || objection == "" {
+		return d, objection
+	}
+	r.crowded, r.roomIn = true, g.Rule
+	if second := e.Evaluate(ctx, r); second.TimedOut || object(g, second) == "" {
+		return second, object(g, second)
+	}
+	return d, objection
+}
+
 // cause asks whether it is the subject's groups that make the difference.
 func cause(ctx context.Context, e Engine, g grant.Grant, r Request) grant.Cause {
 	if r.Groups = g.Groups; g.Owner != "" {
 		r.Groups, r.OwnerGroups = nil, g.Groups // an agent's grant rests on its owner's groups
 	}
-	if object(g, e.Evaluate(ctx, r)) == "" {
+	if _, objection := ask(ctx, e, g, r); objection == "" {
 		return grant.CauseGroupLost
 	}
 	return grant.CausePolicyChanged
@@ -65,7 +85,7 @@ func again(g grant.Grant, f Facts) Request {
 func object(g grant.Grant, d Decision) string {
 	switch {
 	case !d.Allowed:
-		return d.Explanation
+		return cmp.Or(d.Explanation, "The policy refuses it.") // an engine that says nothing must not pass for one that allows
 	case g.State == grant.Pending:
 		if len(d.Steps) > 0 && !SameVote(g.Ballot(), grant.Ballot{Steps: d.Steps, Ordered: d.Ordered}) {
 			return "Other approvals are needed now; ask again."

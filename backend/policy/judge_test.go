@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
@@ -202,8 +203,14 @@ func TestWhatIsNotDecidedInTimeStands(t *testing.T) {
 	}
 	no := policy.Decision{Explanation: "no"}
 	v := policy.Judge(t.Context(), &engine{answers: []policy.Decision{no, late}}, held(grant.Active), known("dev"))
-	if diff := cmp.Diff(policy.Verdict{Cause: grant.CausePolicyChanged, Explanation: "no", Decision: no}, v); diff != "" {
-		t.Error(diff)
+	if diff := cmp.Diff(policy.Verdict{Stands: true, Undecided: true, Explanation: "late", Decision: late}, v); diff != "" {
+		t.Error("where the rule that it rests on was not asked in time:", diff)
+	}
+	for _, answers := range [][]policy.Decision{{no, no, late}, {no, no, no, late}} {
+		v := policy.Judge(t.Context(), &engine{answers: answers}, held(grant.Active), known("dev"))
+		if diff := cmp.Diff(policy.Verdict{Cause: grant.CausePolicyChanged, Explanation: "no", Decision: no}, v); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 
@@ -236,11 +243,12 @@ func TestAGrantIsAskedForAgain(t *testing.T) {
 		"an active window":  {held(grant.Active, full, window(monday.Add(99*time.Hour))), far},
 		"pending in window": {held(grant.Pending, full, window(monday.Add(time.Hour))), later},
 	} {
-		e := &engine{answers: []policy.Decision{{Explanation: "no"}, {Allowed: true}}}
+		e := &engine{answers: []policy.Decision{{Explanation: "no"}, {}, {}, {Allowed: true}}}
 		v := policy.Judge(t.Context(), e, c.grant, facts)
 		old := c.want // an agent's groups are its owner's
 		old.Groups, old.OwnerGroups = nil, []string{"old"}
-		if diff := cmp.Diff([]policy.Request{c.want, old}, e.asked); diff != "" {
+		want := []policy.Request{c.want, c.want, old, old} // with room, and with none but under its rule
+		if diff := cmp.Diff(want, e.asked, cmpopts.IgnoreUnexported(policy.Request{})); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 		if v.Cause != grant.CauseGroupLost {
@@ -248,9 +256,9 @@ func TestAGrantIsAskedForAgain(t *testing.T) {
 		}
 	}
 	person := held(grant.Pending, full, func(g *grant.Grant) { g.Subject, g.Owner = "alice@example.com", "" })
-	e := &engine{answers: []policy.Decision{{Explanation: "no"}, {Allowed: true}}}
+	e := &engine{answers: []policy.Decision{{Explanation: "no"}, {}, {Allowed: true}}}
 	policy.Judge(t.Context(), e, person, facts)
-	if len(e.asked) != 2 || !slices.Equal(e.asked[1].Groups, []string{"old"}) || !slices.Equal(e.asked[1].OwnerGroups, []string{"theirs"}) {
+	if len(e.asked) != 3 || !slices.Equal(e.asked[2].Groups, []string{"old"}) || !slices.Equal(e.asked[2].OwnerGroups, []string{"theirs"}) {
 		t.Errorf("of a person: %+v", e.asked)
 	}
 }

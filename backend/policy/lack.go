@@ -102,6 +102,9 @@ func (e *evaluation) lackRoom(_ context.Context, r *rule, found []lack) []lack {
 			open++
 		}
 	}
+	if e.r.crowded && r.name != e.r.roomIn {
+		open = most
+	}
 	if open < most {
 		return found
 	}

@@ -31,6 +31,10 @@ type Request struct {
 	BreakGlass bool
 	// Open are the pools of the subject's other grants that are approved or active, one entry for each.
 	Open []grant.Pool
+	// crowded is Judge's second question: of the rules that limit concurrent grants, that named roomIn alone has room. It is
+	// set here and nowhere else: nothing is opened by it.
+	crowded bool
+	roomIn  string
 }
 
 // Decision is policy's answer. Its zero value is a refusal.
@@ -104,8 +108,8 @@ type Engine interface {
 	Evaluate(ctx context.Context, r Request) Decision
 	// Explain decides likewise, and says what each rule found, in order.
 	Explain(ctx context.Context, r Request) (Decision, []Finding)
-	// Approvers are the groups whose members approve requests for a pool with these tags, whoever asks, and those that
-	// review. Sorted, without doubles.
+	// Approvers are the groups whose members approve requests for a pool with these tags, whoever asks; those that only
+	// review an emergency afterwards are none of them. Sorted, without doubles.
 	Approvers(p grant.Pool, tags []string) []string
 	// Version is the name and the hash of what is in force.
 	Version() (name, hash string)

@@ -105,7 +105,7 @@ func (e *evaluation) emergencySentence(d *Decision) string {
 	if len(d.Notify) > 0 {
 		told = fmt.Sprintf(" %s will be told.", enumerate(d.Notify, "and"))
 	}
-	return fmt.Sprintf("You have access at once, in an emergency, for %s.%s A member of %s will review it within %s.",
+	return fmt.Sprintf("You have access at once, in an emergency, for %s.%s A member of %s will review it within %s of its end.",
 		span(d.Duration), told, or(d.ReviewGroups), span(d.ReviewWithin))
 }
 

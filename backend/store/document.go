@@ -77,11 +77,12 @@ type approvalDocument struct {
 }
 
 type reviewDocument struct {
-	Groups  []string      `json:"groups,omitempty"`
-	DueAt   int64         `json:"due_at,omitempty"`
-	By      grant.Subject `json:"by,omitempty"`
-	At      int64         `json:"at,omitempty"`
-	Comment string        `json:"comment,omitempty"`
+	Groups    []string      `json:"groups,omitempty"`
+	DueAt     int64         `json:"due_at,omitempty"`
+	By        grant.Subject `json:"by,omitempty"`
+	At        int64         `json:"at,omitempty"`
+	Comment   string        `json:"comment,omitempty"`
+	OverdueAt int64         `json:"overdue_at,omitempty"`
 }
 
 type extensionDocument struct {
@@ -144,7 +145,9 @@ func documentOf(g grant.Grant) document {
 		d.Rule = &g.Rule
 	}
 	if r := g.Review; !empty(r) {
-		d.Review = &reviewDocument{Groups: r.Groups, DueAt: Millis(r.DueAt), By: r.By, At: Millis(r.At), Comment: r.Comment}
+		d.Review = &reviewDocument{
+			Groups: r.Groups, DueAt: Millis(r.DueAt), By: r.By, At: Millis(r.At), Comment: r.Comment, OverdueAt: Millis(r.OverdueAt),
+		}
 	}
 	return d
 }
@@ -165,7 +168,9 @@ func (d document) grant() grant.Grant {
 		g.Rule = *d.Rule
 	}
 	if r := d.Review; r != nil {
-		g.Review = grant.Review{Groups: r.Groups, DueAt: Time(r.DueAt), By: r.By, At: Time(r.At), Comment: r.Comment}
+		g.Review = grant.Review{
+			Groups: r.Groups, DueAt: Time(r.DueAt), By: r.By, At: Time(r.At), Comment: r.Comment, OverdueAt: Time(r.OverdueAt),
+		}
 	}
 	return d.upgrade(g)
 }

@@ -81,6 +81,28 @@ type Record struct {
 type Snapshot struct {
 	Revision int64
 	Active   []Record
+	// Unreadable are the ids of grants that are active by their rows and cannot be read, sorted. They are not among Active,
+	// and so in force nowhere: nobody knows what was given.
+	Unreadable []string
+}
+
+// Page is a part of what was asked for. It is shorter than its limit only where there is no more, however many rows were
+// passed over.
+type Page struct {
+	Records []Record
+	// Unreadable are the rows that were passed over since they cannot be read, in the same order.
+	Unreadable []Unreadable
+}
+
+// Unreadable is a grant's row whose document cannot be read, or says something else than its columns. The columns are
+// what the schema holds against the log; the document is what the grant is: neither is believed alone.
+type Unreadable struct {
+	ID      string
+	Subject grant.Subject
+	Owner   grant.Subject
+	Pool    grant.Pool
+	State   grant.State
+	Err     error // wraps ErrCorrupt
 }
 
 // Entry is an event in the log. Hash chains it to all before it (see Chain).
@@ -94,7 +116,9 @@ type Entry struct {
 
 // Query filters and pages grants, newest request first. Empty fields do not filter.
 type Query struct {
-	Subject     grant.Subject
+	Subject grant.Subject
+	// Concerns is a subject or, of an agent's grants, its owner.
+	Concerns    grant.Subject
 	Environment string
 	Pool        string
 	States      []grant.State
@@ -129,15 +153,17 @@ type Grants interface {
 	// *LiveError, *LockedError, or a failure of the database. A change whose context ends before it is taken up is not
 	// written; after that the answer is what became of it, however long that takes (the driver bounds it).
 	Commit(ctx context.Context, c Change) (int64, error)
-	// Grant reads one row, or ErrNotFound.
+	// Grant reads one row, or ErrNotFound, or ErrCorrupt.
 	Grant(ctx context.Context, id string) (Record, error)
-	// LiveGrant is the approved or active grant of the subject for the pool, or ErrNotFound.
+	// LiveGrant is the approved or active grant of the subject for the pool, or ErrNotFound, or ErrCorrupt.
 	LiveGrant(ctx context.Context, s grant.Subject, p grant.Pool) (Record, error)
-	// List answers one page.
-	List(ctx context.Context, q Query) ([]Record, error)
+	// List answers one page. A row that cannot be read ends neither it nor the list.
+	List(ctx context.Context, q Query) (Page, error)
 	// Due lists grants that the clock has something to do with at the time at: pending or approved and lapsed, approved
 	// and at their start, active and expired, active with an extension that has lapsed. At most limit.
-	Due(ctx context.Context, at time.Time, limit int) ([]Record, error)
+	Due(ctx context.Context, at time.Time, limit int) (Page, error)
+	// Overdue lists grants whose review is overdue at the time at (grant.Grant.ReviewOverdue). At most limit.
+	Overdue(ctx context.Context, at time.Time, limit int) (Page, error)
 	// Replayed reads an idempotency key, or ErrNotFound.
 	Replayed(ctx context.Context, caller grant.Subject, method, key string) (Replay, error)
 }
@@ -182,7 +208,8 @@ type Logins interface {
 	// Login reads a subject's last one, or ErrNotFound.
 	Login(ctx context.Context, s grant.Subject) (Login, error)
 	// RememberLogin keeps l unless a later one is known already: it never goes back, but for one that is dated after latest,
-	// which no clock that is right can have written.
+	// which no clock that is right can have written. Of two of the same moment, of which nobody knows which was first, the one
+	// that says less is kept, in whatever order they come.
 	RememberLogin(ctx context.Context, l Login, latest time.Time) error
 	// Members lists the subjects whose last login, not before since, was in the group. Sorted, at most limit.
 	Members(ctx context.Context, group string, since time.Time, limit int) ([]grant.Subject, error)
@@ -190,7 +217,8 @@ type Logins interface {
 
 // Reader is what reconciling and the outbox read.
 type Reader interface {
-	// Snapshot reads all active grants and the revision in one transaction.
+	// Snapshot reads all active grants and the revision in one transaction. A row that cannot be read is no error: it must
+	// not keep the nodes from taking in the others' ends.
 	Snapshot(ctx context.Context) (Snapshot, error)
 	// Events reads the log after a revision, in order, at most limit. An event that cannot be read ends the page before it;
 	// where it is the first, the answer is ErrCorrupt.

@@ -24,13 +24,13 @@ var moves = map[string]map[string]string{
 	"approved": {"activate": "active", "cancel": "cancelled", "lapse": "lapsed", "revoke": "revoked"},
 	"active": {
 		"ask_extension": "active", "approve": "active", "withdraw": "active", "extend": "active", "deny_extension": "active",
-		"cancel_extension": "active", "lapse_extension": "active", "review": "active", "expire": "expired", "revoke": "revoked",
+		"cancel_extension": "active", "lapse_extension": "active", "review": "active", "review_overdue": "active", "expire": "expired", "revoke": "revoked",
 	},
-	"expired": {"review": "expired"},
-	"revoked": {"review": "revoked"},
+	"expired": {"review": "expired", "review_overdue": "expired"},
+	"revoked": {"review": "revoked", "review_overdue": "revoked"},
 }
 
-var causes = []string{"given_up", "approver", "operator", "group_lost", "policy_changed", "lock"}
+var causes = []string{"given_up", "approver", "reviewer", "operator", "group_lost", "policy_changed", "lock"}
 
 // chronicle reads a log, one entry after the other, and knows nothing else: what must be true whatever was called.
 type chronicle struct {
@@ -109,7 +109,7 @@ func (c *chronicle) names(e grant.Event, _ grant.Grant) error {
 	if actor != strings.ToLower(actor) || string(e.Grant.Subject) != strings.ToLower(string(e.Grant.Subject)) {
 		return fmt.Errorf("a name in another letter case: %q, %q", actor, e.Grant.Subject)
 	}
-	byClock := slices.Contains([]string{"activate", "expire", "lapse", "lapse_extension"}, string(e.Verb))
+	byClock := slices.Contains([]string{"activate", "expire", "lapse", "lapse_extension", "review_overdue"}, string(e.Verb))
 	byEither := slices.Contains([]string{"complete", "revoke"}, string(e.Verb))
 	if !byEither && byClock != (actor == "") {
 		return fmt.Errorf("by %q", actor)
@@ -200,6 +200,9 @@ func (c *chronicle) opening(e grant.Event, before grant.Grant) error {
 	}
 	if (e.Verb == "complete" || e.Verb == "extend" || e.Verb == "activate") && !oracle.Met(planSteps(steps), ordered, c.votes[g.ID]) && len(steps) > 0 {
 		return errors.New("it opened without the approvals that it needs")
+	}
+	if e.Verb == "review" && before.State == "active" && e.At.Before(before.ExpiresAt) {
+		return errors.New("it was reviewed while it was open")
 	}
 	if g.BreakGlass && (len(g.Steps) > 0 || len(g.Review.Groups) == 0 || g.Extension.By != 0) {
 		return errors.New("an emergency is not approved or extended but reviewed")

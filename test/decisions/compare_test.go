@@ -17,7 +17,7 @@ func asModel(g grant.Grant) oracle.Grant {
 		ID: g.ID, Subject: string(g.Subject), Owner: string(g.Owner), Place: oracle.Place{Environment: g.Pool.Environment, Pool: g.Pool.Name},
 		State: string(g.State), Version: int(g.Version), Reason: g.Reason, Inputs: g.Inputs, Duration: g.Duration, Groups: g.Groups,
 		GroupsAt: g.GroupsAt, Rule: g.Rule, Steps: planSteps(g.Steps), Ordered: g.Ordered, Approvals: planApprovals(g.Approvals),
-		BreakGlass: g.BreakGlass, ReviewGroups: g.Review.Groups, ReviewDue: g.Review.DueAt, ReviewedBy: string(g.Review.By),
+		BreakGlass: g.BreakGlass, ReviewGroups: g.Review.Groups, ReviewDue: g.Review.DueAt, ReviewedBy: string(g.Review.By), Overdue: g.Review.OverdueAt,
 		Requested: g.RequestedAt, Starts: g.StartsAt, Lapses: g.LapsesAt, Activated: g.ActivatedAt, Given: g.GivenAt,
 		Expires: g.ExpiresAt, Ended: g.EndedAt, Cause: string(g.Cause), EndedBy: string(g.EndedBy),
 	}

@@ -164,27 +164,12 @@ func changed(t *rapid.T, rules []oracle.Rule) []oracle.Rule {
 
 // uniquely drops a rule whose name is taken.
 func uniquely(rules []oracle.Rule) []oracle.Rule {
-	if faultRoomForgotten {
-		rules = boundAtTheEnd(rules)
-	}
 	seen := map[string]bool{}
 	return slices.DeleteFunc(rules, func(r oracle.Rule) bool {
 		taken := seen[r.Name]
 		seen[r.Name] = true
 		return taken
 	})
-}
-
-// boundAtTheEnd lets only the last rule that allows have a bound of grants: no other is passed over for it.
-func boundAtTheEnd(rules []oracle.Rule) []oracle.Rule {
-	last := true
-	for i := range slices.Backward(rules) {
-		if !rules[i].Deny && !last {
-			rules[i].MaxConcurrent = 0
-		}
-		last = last && rules[i].Deny
-	}
-	return rules
 }
 
 // compile writes the rules down as one or two documents and reads them as the gateway does.

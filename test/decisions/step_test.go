@@ -234,9 +234,6 @@ func (r *run) extend() {
 		Grant: g.ID, By: pick(r.T, "by", 5*time.Minute, 15*time.Minute, time.Hour, 3*time.Hour),
 		Reason: r.reason(), Inputs: r.inputs(),
 	}
-	if faultExtensionAtOnce {
-		r.pass(time.Millisecond)
-	}
 	other := m
 	other.By += time.Second
 	r.act(r.holder(g), extend(m), extend(other))

@@ -188,13 +188,16 @@ func (g *gateway) grants(ctx context.Context) ([]grant.Grant, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range page {
+		if len(page.Unreadable) > 0 {
+			return nil, page.Unreadable[0].Err
+		}
+		for _, r := range page.Records {
 			all = append(all, r.Grant)
 		}
-		if len(page) < q.Limit {
+		if len(page.Records) < q.Limit {
 			return all, nil
 		}
-		last := page[len(page)-1].Grant
+		last := page.Records[len(page.Records)-1].Grant
 		q.After = &store.Cursor{RequestedAt: last.RequestedAt, ID: last.ID}
 	}
 }

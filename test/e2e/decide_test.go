@@ -211,7 +211,11 @@ func TestBreakGlassIsLoudAndReviewed(t *testing.T) {
 	require.Equal(t, http.StatusOK, p.visit(http.DefaultClient, prodBilling, p.issue(bob, g)).status)
 
 	review := object{"grantId": g["id"], "etag": g["etag"], "comment": "it was needed", "idempotencyKey": newKey()}
-	status, _ := p.call(bob, "haproxyaccess/reviewAccess", review)
+	status, _ := p.call(alice, "haproxyaccess/reviewAccess", review) // it is open: nobody can say yet what was done
+	require.Equal(t, http.StatusConflict, status)
+	g = grantOf(p.do(bob, "haproxyaccess/revokeAccess", object{"grantId": g["id"], "reason": "it is up again", "idempotencyKey": newKey()}))
+	review["etag"], review["idempotencyKey"] = g["etag"], newKey()
+	status, _ = p.call(bob, "haproxyaccess/reviewAccess", review)
 	require.Equal(t, http.StatusForbidden, status)
 	awaiting := p.do(alice, "haproxyaccess/listGrants", object{"awaitingMyReview": true})
 	require.Len(t, awaiting["grants"], 1)

@@ -36,6 +36,9 @@ var references = []reference{
 // hardStop is the global setting without which a removal is never enforced in old workers where the lease is off.
 var hardStop = regexp.MustCompile(`(?m)^[ \t]+hard-stop-after[ \t]+[0-9]`)
 
+// adminSocket is where the Data Plane API writes the maps. Without it no grant ever gets in force, and nobody is told why.
+var adminSocket = regexp.MustCompile(`(?m)^[ \t]+stats[ \t]+socket[ \t].*[ \t]level[ \t]+admin\b`)
+
 // preflight checks every file that a haproxy.cfg names. HAProxy itself says nothing about a key that is not there, and
 // refuses all tokens then.
 func preflight(config string) error {
@@ -70,6 +73,9 @@ func preflight(config string) error {
 	}
 	if !hardStop.Match(text) {
 		problems = append(problems, errors.New("global has no hard-stop-after: an old worker would never end, and admit by its frozen map"))
+	}
+	if !adminSocket.Match(text) {
+		problems = append(problems, errors.New("global has no stats socket with level admin: the Data Plane API could not write the maps"))
 	}
 	if err := errors.Join(append(problems, checkKIDs(checked, keys)...)...); err != nil {
 		return fmt.Errorf("check %s: %w", config, err)

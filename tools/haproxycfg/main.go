@@ -1,8 +1,12 @@
 // Command haproxycfg renders what HAProxy enforces by, from the gateway's own configuration.
 //
 //	haproxycfg -c clutch-config.yaml                   prints the part that stands in a node's haproxy.cfg
+//	haproxycfg -c clutch-config.yaml --files DIR       writes that part, and the maps, keys and pages, for copying to a node
 //	haproxycfg -c clutch-config.yaml --standalone DIR  writes all that an HAProxy of its own starts with
 //	haproxycfg --check haproxy.cfg                     says what a haproxy.cfg names and is not there
+//
+// With --files the parts lie in DIR: access.cfg, maps/, keys/ and pages/; the paths in them are those that the
+// configuration names. docs/install.md says how they get onto a node.
 //
 // A standalone set lies in DIR: haproxy.cfg, maps/, keys/ and pages/, whatever directories the configuration names. The
 // gateway writes the key files' paths into kids.map, so keys_dir in its configuration must be DIR/keys before it looks
@@ -34,8 +38,8 @@ func main() {
 
 // options are the command line.
 type options struct {
-	config, node, standalone, publicKey, check string
-	force                                      bool
+	config, node, files, standalone, publicKey, check string
+	force                                             bool
 }
 
 func parse(args []string, output io.Writer) (options, error) {
@@ -44,20 +48,24 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.SetOutput(output)
 	flags.StringVar(&o.config, "c", "clutch-config.yaml", "the gateway's configuration")
 	flags.StringVar(&o.node, "node", "", "render only what this node serves; everything if empty")
+	flags.StringVar(&o.files, "files", "", "write sections, maps, keys and pages for a node into this `directory`")
 	flags.StringVar(&o.standalone, "standalone", "", "write a complete set into this `directory`")
 	flags.StringVar(&o.publicKey, "public-key", "", "a PEM `file` with our public key, in place of the store's keys")
 	flags.StringVar(&o.check, "check", "", "check all files that this haproxy.cfg `file` names, and do nothing else")
-	flags.BoolVar(&o.force, "force", false, "empty grants.map and leases.map of a standalone set that have rows")
+	flags.BoolVar(&o.force, "force", false, "empty grants.map and leases.map in the directory that have rows")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
 	if flags.NArg() > 0 {
 		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if o.force && o.standalone == "" {
-		return options{}, errors.New("--force is for --standalone")
+	if o.files != "" && o.standalone != "" {
+		return options{}, errors.New("--files and --standalone are for two kinds of nodes")
 	}
-	if o.check != "" && (o.standalone != "" || o.node != "" || o.publicKey != "") {
+	if o.force && o.standalone == "" && o.files == "" {
+		return options{}, errors.New("--force is for --standalone and --files")
+	}
+	if o.check != "" && (o.standalone != "" || o.files != "" || o.node != "" || o.publicKey != "") {
 		return options{}, errors.New("--check goes with no other option")
 	}
 	return o, nil
@@ -81,6 +89,9 @@ func run(args []string, stdout, stderr io.Writer) error {
 	}
 	if o.standalone != "" {
 		return writeStandalone(o, in, stdout, stderr)
+	}
+	if o.files != "" {
+		return writeNodeFiles(o, in, stdout)
 	}
 	in.Standalone = nil
 	files, err := haproxycfg.Render(in)

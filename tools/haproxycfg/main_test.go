@@ -228,6 +228,8 @@ func TestBadCommandLines(t *testing.T) {
 		"unexpected argument":       {"-c", p.config, "x"},
 		"--force":                   {"-c", p.config, "--public-key", p.key, "--force"},
 		"--check":                   {"--check", "x", "--standalone", "y"},
+		"--check goes":              {"--check", "x", "--files", "y"},
+		"two kinds of nodes":        {"-c", p.config, "--files", "x", "--standalone", "y"},
 		"no-such-flag":              {"--no-such-flag"},
 		"no such file":              {"-c", filepath.Join(p.dir, "nothing.yaml")},
 		"read public key":           {"-c", p.config, "--public-key", filepath.Join(p.dir, "nothing.pem")},

@@ -23,7 +23,16 @@ func TestRotateRetiresTheKeyThatLeaked(t *testing.T) {
 	if !strings.Contains(list, leaked+" RS256 retired") || strings.Count(list, " current ") != 1 {
 		t.Errorf("list:\n%s", list)
 	}
-	// Without the encryption key nothing is retired: there would be no key to sign with.
+	// Nothing is retired by an encryption key that others may have read, nor without one: there would be no key to sign with.
+	if err := os.Chmod(p.keyFile, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"rotate", "init"} {
+		err := run(t.Context(), p.config, command, &bytes.Buffer{})
+		if err == nil || !strings.Contains(err.Error(), p.keyFile) || !strings.Contains(err.Error(), "0644") {
+			t.Errorf("%s with a key file that everybody can read: %v", command, err)
+		}
+	}
 	if err := os.Remove(p.keyFile); err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func writeExplanation(out io.Writer, r policy.Request, d policy.Decision, findin
 		row("input", "%s", describeInput(input))
 	}
 	if d.BreakGlass {
-		row("emergency", "%s are told; %s review it within %s", strings.Join(d.Notify, ", "), strings.Join(d.ReviewGroups, ", "), span(d.ReviewWithin))
+		row("emergency", "%s are told; %s review it within %s of its end", strings.Join(d.Notify, ", "), strings.Join(d.ReviewGroups, ", "), span(d.ReviewWithin))
 	} else if d.MayBreakGlass {
 		row("emergency", "this subject could ask past the approvals, with --break-glass")
 	}

@@ -19,7 +19,7 @@ type loginReader interface {
 // grantReader reads pages of grants.
 type grantReader interface {
 	loginReader
-	List(ctx context.Context, q store.Query) ([]store.Record, error)
+	List(ctx context.Context, q store.Query) (store.Page, error)
 }
 
 // stored judges the grants of the gateway's store, which is opened for reading alone: the gateway may run.
@@ -39,9 +39,13 @@ func (j *judgement) pages(ctx context.Context, db grantReader) error {
 	j.logins = db
 	q := store.Query{States: []grant.State{grant.Pending, grant.Approved, grant.Active}, Limit: page}
 	for {
-		records, err := db.List(ctx, q)
+		found, err := db.List(ctx, q)
 		if err != nil {
 			return fmt.Errorf("read grants: %w", err)
+		}
+		records := found.Records
+		if len(found.Unreadable) > 0 {
+			return fmt.Errorf("read grants: %w", found.Unreadable[0].Err)
 		}
 		for _, r := range records {
 			if err := j.grant(ctx, r.Grant); err != nil {

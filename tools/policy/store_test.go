@@ -280,7 +280,7 @@ func (s shelf) Login(context.Context, grant.Subject) (store.Login, error) {
 }
 
 // List answers from the highest id down, as stores do among requests of one moment.
-func (s shelf) List(_ context.Context, q store.Query) ([]store.Record, error) {
+func (s shelf) List(_ context.Context, q store.Query) (store.Page, error) {
 	var all []store.Record
 	for i := s.n; i > 0 && len(all) < q.Limit; i-- {
 		id := fmt.Sprintf("%06d", i)
@@ -292,7 +292,7 @@ func (s shelf) List(_ context.Context, q store.Query) ([]store.Record, error) {
 			Reason: "r", Duration: time.Hour, Groups: []string{"dev"}, RequestedAt: noon, ActivatedAt: noon, GivenAt: noon, ExpiresAt: noon.Add(time.Hour),
 		}})
 	}
-	return all, s.broken
+	return store.Page{Records: all}, s.broken
 }
 
 func TestEveryGrantOfEveryPageIsJudgedOnce(t *testing.T) {

@@ -105,6 +105,7 @@ func fullView() access.View {
 			BreakGlass: true, Notify: []string{"security"},
 			Review: grant.Review{
 				Groups: []string{"security"}, DueAt: at(21), By: "carol@example.com", At: at(22), Comment: "all was well",
+				OverdueAt: at(26),
 			},
 			Extension: grant.Extension{
 				By: time.Minute, Reason: "longer", Inputs: map[string]string{"ticket": "INC2"}, Rule: "prod2",
@@ -157,6 +158,7 @@ var grantMessage = &v1.Grant{
 	Steps: []*v1.ApprovalStep{stepMessage}, Ordered: true, BreakGlass: true, Notify: []string{"security"},
 	Review: &v1.Review{
 		Groups: []string{"security"}, DueTime: second(21), Subject: "carol@example.com", Time: second(22), Comment: "all was well",
+		OverdueTime: second(26),
 	},
 	Extension: &v1.Extension{
 		Duration: &durationpb.Duration{Seconds: 60}, Reason: "longer", Inputs: map[string]string{"ticket": "INC2"}, Rule: "prod2",

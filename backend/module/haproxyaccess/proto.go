@@ -70,6 +70,7 @@ func reviewProto(r grant.Review) *v1.Review {
 	}
 	return &v1.Review{
 		Groups: r.Groups, DueTime: grantproto.Time(r.DueAt), Subject: string(r.By), Time: grantproto.Time(r.At), Comment: r.Comment,
+		OverdueTime: grantproto.Time(r.OverdueAt),
 	}
 }
 

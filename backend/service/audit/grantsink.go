@@ -104,6 +104,7 @@ var actionOf = map[grant.Verb]apiv1.ActionType{
 	grant.Withdraw: apiv1.ActionType_UPDATE, grant.AskExtension: apiv1.ActionType_UPDATE,
 	grant.DenyExtension: apiv1.ActionType_UPDATE, grant.CancelExtension: apiv1.ActionType_UPDATE,
 	grant.LapseExtension: apiv1.ActionType_UPDATE, grant.DoReview: apiv1.ActionType_UPDATE,
-	grant.PutLock: apiv1.ActionType_CREATE, grant.LiftLock: apiv1.ActionType_DELETE,
+	grant.ReviewOverdue: apiv1.ActionType_UPDATE,
+	grant.PutLock:       apiv1.ActionType_CREATE, grant.LiftLock: apiv1.ActionType_DELETE,
 	grant.LoadPolicy: apiv1.ActionType_UPDATE,
 }

@@ -170,6 +170,7 @@ func TestEveryVerbHasItsActionAndState(t *testing.T) {
 		{"complete", "pending", "approved", "", "system:haproxyaccess", change, haproxyaccessv1.Grant_PENDING, haproxyaccessv1.Grant_APPROVED},
 		{"activate", "approved", "active", "", "system:haproxyaccess", change, haproxyaccessv1.Grant_APPROVED, haproxyaccessv1.Grant_ACTIVE},
 		{"extend", "active", "active", "service:bot", "service:bot", change, haproxyaccessv1.Grant_ACTIVE, haproxyaccessv1.Grant_ACTIVE},
+		{"review_overdue", "expired", "expired", "", "system:haproxyaccess", change, haproxyaccessv1.Grant_EXPIRED, haproxyaccessv1.Grant_EXPIRED},
 		{"deny", "pending", "denied", "bob@example.com", "bob@example.com", remove, haproxyaccessv1.Grant_PENDING, haproxyaccessv1.Grant_DENIED},
 		{"cancel", "approved", "cancelled", "alice@example.com", "alice@example.com", remove, haproxyaccessv1.Grant_APPROVED, haproxyaccessv1.Grant_CANCELLED},
 		{"lapse", "pending", "lapsed", "", "system:haproxyaccess", remove, haproxyaccessv1.Grant_PENDING, haproxyaccessv1.Grant_LAPSED},

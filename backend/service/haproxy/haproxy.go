@@ -104,10 +104,8 @@ func (s *Service) Pool(p grant.Pool) (access.Pool, bool) {
 
 // Source says where a node comes from: "configuration", or the name of a discovery. Empty if there is no such node.
 func (s *Service) Source(node string) string {
-	for _, m := range s.present.Load().nodes {
-		if m.name == node {
-			return m.source
-		}
+	if m := s.member(node); m != nil {
+		return m.source
 	}
 	return ""
 }
@@ -164,4 +162,31 @@ func (s *Service) fixed(name string, in haproxycfg.Input, keys KeySource) func(c
 		own.Keys = published
 		return own.Tables(), nil
 	}
+}
+
+// Knows reports whether there is a node of this name.
+func (s *Service) Knows(node string) bool { return s.member(node) != nil }
+
+// Dialect is the version of the API that the node speaks; empty until it was asked, or for no node.
+func (s *Service) Dialect(node string) string {
+	if m := s.member(node); m != nil {
+		return m.client.Dialect()
+	}
+	return ""
+}
+
+// CredentialError says which credential of the node's connection could not be read again; the one of before is in use.
+func (s *Service) CredentialError(node string) error {
+	if m := s.member(node); m != nil {
+		return m.client.CredentialError()
+	}
+	return nil
+}
+
+func (s *Service) member(name string) *member {
+	nodes := s.present.Load().nodes
+	if i := slices.IndexFunc(nodes, func(m *member) bool { return m.name == name }); i >= 0 {
+		return nodes[i]
+	}
+	return nil
 }

@@ -23,8 +23,11 @@ type log interface {
 	Head(ctx context.Context) (int64, error)
 }
 
-// source is the store as reconcile reads it.
-type source struct{ log log }
+// source is the store as reconcile reads it. What cannot be read is not in it: nodes take its row for one that has ended.
+type source struct {
+	log        log
+	unreadable func(ids []string) // told with every reading, none included
+}
 
 // Revision implements reconcile.Source.
 func (s source) Revision(ctx context.Context) (int64, error) { return s.log.Head(ctx) }
@@ -34,6 +37,7 @@ func (s source) Snapshot(ctx context.Context) (reconcile.Snapshot, error) {
 	if err != nil {
 		return reconcile.Snapshot{}, err
 	}
+	s.unreadable(have.Unreadable)
 	snapshot := reconcile.Snapshot{Revision: have.Revision, Active: make([]grant.Grant, len(have.Active))}
 	for i, r := range have.Active {
 		snapshot.Active[i] = r.Grant
@@ -91,7 +95,7 @@ func (e enforcer) Enforcement(r store.Record) access.Enforcement {
 	}
 	return access.Enforcement{
 		NodesTotal: a.Total, NodesEnforced: a.Enforced, OldWorkersUntil: a.OldWorkersUntil,
-		StreamsNotCut: r.Grant.State.Final() && !a.StreamsCut,
+		StreamsNotCut: r.Grant.State.Final() && !a.StreamsCut, StreamsUntil: a.StreamsUntil,
 	}
 }
 
@@ -115,7 +119,15 @@ type nodes struct {
 func (n nodes) Nodes(environment string) []access.NodeStatus {
 	var all []access.NodeStatus
 	for _, s := range n.fleet.Status(environment) {
-		all = append(all, nodeStatus(s))
+		status := nodeStatus(s)
+		status.Source = n.Source(s.Name)
+		if status.Dialect == "" {
+			status.Dialect = n.Dialect(s.Name)
+		}
+		if warning := n.CredentialError(s.Name); warning != nil && status.Error == "" {
+			status.Error = warning.Error()
+		}
+		all = append(all, status)
 	}
 	return all
 }
@@ -124,7 +136,8 @@ func nodeStatus(s reconcile.Status) access.NodeStatus {
 	status := access.NodeStatus{
 		Node: s.Name, Healthy: s.Healthy, Dialect: s.Dialect, LastPass: s.LastPass, LastSuccess: s.LastSuccess,
 		Revision: s.Revision, ClockOffset: s.Worker.Offset, DriftRepaired: s.DriftRepaired,
-		HAProxyVersion: s.Worker.Version,
+		HAProxyVersion: s.Worker.Version, Rows: s.Rows, Writer: s.Writer, LastDrift: s.LastDrift, LastDriftAt: s.LastDriftAt,
+		PendingRemovals: s.PendingRemovals, CutsStreams: s.CutsStreams, ReachesOldWorkers: s.ReachesOldWorkers,
 	}
 	if s.Err != nil {
 		status.Error = s.Err.Error()

@@ -9,8 +9,8 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
 )
 
-// alarm is a sink of the outbox that is loud about what nobody may overlook: access in an emergency, locks, and another
-// policy. It writes to the log and counts, so that a team's own alerting carries it to people; Clutch's audit sinks get
+// alarm is a sink of the outbox that is loud about what nobody may overlook: access in an emergency, a review of it that
+// nobody does, locks, and another policy. It writes to the log and counts, so that a team's own alerting carries it to people; Clutch's audit sinks get
 // the same events.
 type alarm struct{ *observer }
 
@@ -25,6 +25,11 @@ func (a alarm) Deliver(_ context.Context, entry store.Entry) error {
 		a.scope.Counter("break_glass").Inc(1)
 		a.log.Warn("access was taken in an emergency, past the approvals", a.about(entry, zap.String("pool", e.Grant.Pool.String()),
 			zap.String("grant", e.Grant.ID), zap.Strings("notify", e.Grant.Notify), zap.Time("review_due", e.Grant.Review.DueAt))...)
+	case e.Verb == grant.ReviewOverdue:
+		a.scope.Counter("review_overdue").Inc(1)
+		a.log.Warn("nobody has reviewed in time what was done in an emergency", a.about(entry, zap.String("pool", e.Grant.Pool.String()),
+			zap.String("grant", e.Grant.ID), zap.String("subject", string(e.Grant.Subject)), zap.Strings("groups", e.Grant.Review.Groups),
+			zap.Strings("notify", e.Grant.Notify), zap.Time("review_due", e.Grant.Review.DueAt))...)
 	case e.Verb == grant.LoadPolicy:
 		a.scope.Counter("policy").Inc(1)
 		a.log.Warn("another policy is in force", zap.Int64("revision", entry.Revision), zap.String("policy", e.Grant.Policy),

@@ -25,6 +25,8 @@ func TestEmergenciesAndLocksAreLoud(t *testing.T) {
 		"an emergency":      {grant.Event{Verb: grant.Request, Grant: emergency}, "break_glass+"},
 		"its end":           {grant.Event{Verb: grant.Expire, Grant: emergency}, ""},
 		"an ordinary grant": {grant.Event{Verb: grant.Request, Grant: g}, ""},
+		"a review overdue":  {grant.Event{Verb: grant.ReviewOverdue, Grant: emergency}, "review_overdue+"},
+		"a review":          {grant.Event{Verb: grant.DoReview, Grant: emergency}, ""},
 		"a lock":            {grant.Event{Verb: grant.PutLock, Lock: lock}, "lock+"},
 		"another policy":    {grant.Event{Verb: grant.LoadPolicy, Grant: grant.Grant{Policy: "acme"}}, "policy+"},
 		"its lifting":       {grant.Event{Verb: grant.LiftLock, Lock: lock}, "unlock+"},

@@ -22,6 +22,7 @@ import (
 	"github.com/lyft/clutch/backend/service"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/accesslog"
 	accessv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxyaccess/v1"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/audit"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/credential"
@@ -53,7 +54,11 @@ type Service struct {
 
 	fleet  *reconcile.Fleet
 	outbox *audit.Outbox
-	loops  []loop // of access: the clock, the judge, and the policy's files
+	// receiver is of HAProxy's log; nil where none is received.
+	receiver *accesslog.Receiver
+	// loops are all others: the grants' clock, the judge, the policy's files, what is found of the fleet, the store's
+	// revision.
+	loops []loop
 }
 
 // loop runs in the background until it is stopped.
@@ -77,7 +82,9 @@ func New(cfg *anypb.Any, logger *zap.Logger, scope tally.Scope) (service.Service
 	if err != nil {
 		return nil, err
 	}
-	s.start()
+	if err := s.start(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -86,16 +93,26 @@ func (s *Service) Stop() {
 	for _, l := range s.loops {
 		l.Stop()
 	}
+	if s.receiver != nil {
+		s.receiver.Stop()
+	}
 	s.fleet.Stop()
 	s.outbox.Stop()
 }
 
-func (s *Service) start() {
+// start starts all loops, or none if HAProxy's log cannot be received where the configuration says.
+func (s *Service) start() error {
+	if s.receiver != nil {
+		if err := s.receiver.Start(); err != nil {
+			return fmt.Errorf("log_receiver: %w", err)
+		}
+	}
 	s.fleet.Start()
 	s.outbox.Start()
 	for _, l := range s.loops {
 		l.Start()
 	}
+	return nil
 }
 
 // parts are the services that this one is built on.
@@ -149,20 +166,23 @@ func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Sco
 	if err != nil {
 		return nil, err
 	}
-	targets, err := p.fleet.Targets(in, keySource(p))
+	keys := keySource(p)
+	targets, err := p.fleet.Targets(in, keys)
 	if err != nil {
 		return nil, err
 	}
-	fleet := reconcile.New(reconcile.Options{
-		Targets: targets, Source: source{p.store}, Endings: source{p.store}, Observer: observer, Now: time.Now,
-	})
+	fleet := newFleet(p, targets, observer)
 	outbox := newOutbox(p, observer)
 	var use *access.Service
+	watch, err := newWatch(p, config, keys, fleet, func() { use.Poke() }, observer)
+	if err != nil {
+		return nil, err
+	}
 	directory := access.NewLogins(p.store, time.Now, func() { use.Poke() })
 	use, err = access.New(access.Config{
 		Grants: p.store, History: p.store, Directory: directory, Policy: files.current, Source: files, Catalog: p.fleet,
-		Tokens: tokens{issuer}, Enforcer: enforcer{fleet, outbox}, Fleet: nodes{p.fleet, fleet},
-		Reports:  p.store,
+		Tokens: tokens{issuer}, Enforcer: enforcer{fleet, outbox}, Fleet: nodes{p.fleet, fleet}, Reports: p.store,
+		Environments: p.store, Templates: watch,
 		Auditors: config.GetAuditors(), Operators: config.GetOperators(), Agents: agents,
 		GroupsMaxAge: durationOr(config.GetGroupsMaxAge(), defaultMaxAge),
 		Wait:         durationOr(config.GetEnforcementWait(), defaultWait), Now: time.Now, NewID: newID,
@@ -176,12 +196,21 @@ func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Sco
 	if p.authn != nil {
 		p.authn.OnLogin(seen(directory, observer))
 	}
-	return &Service{Service: use, fleet: fleet, outbox: outbox, loops: []loop{
+	loops := []loop{
 		access.NewClock(use, clockInterval, observer.clockFailed),
 		access.NewJudge(use, durationOr(config.GetPolicy().GetJudgeInterval(), defaultJudge), observer.judgeFailed),
 		access.NewLoop(files.follow(use), durationOr(config.GetPolicy().GetReloadInterval(), defaultReload), nil,
 			observer.policyNotRecorded),
-	}}, nil
+		watch,
+	}
+	if p.store.Shared() {
+		loops = append(loops, newPoll(p.store, fleet, outbox, observer))
+	}
+	receiver, err := newReceiver(p.fleet.Config().GetLogReceiver(), p.fleet.Knows, p.store, observer)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{Service: use, fleet: fleet, outbox: outbox, receiver: receiver, loops: loops}, nil
 }
 
 // seenTimeout bounds how long a login waits for the store.

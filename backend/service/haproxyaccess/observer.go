@@ -1,10 +1,12 @@
 package haproxyaccess
 
 import (
+	"strings"
+	"time"
+
 	"github.com/uber-go/tally/v4"
 	"go.uber.org/zap"
 
-	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
 )
 
@@ -13,10 +15,12 @@ import (
 type observer struct {
 	log   *zap.Logger
 	scope tally.Scope
+	// What fails again in every pass of a quick loop fills no log.
+	snapshots, clock repeats
 }
 
 func newObserver(log *zap.Logger, scope tally.Scope) *observer {
-	return &observer{log: log, scope: scope}
+	return &observer{log: log, scope: scope, snapshots: repeats{now: time.Now}, clock: repeats{now: time.Now}}
 }
 
 // Passed implements reconcile.Observer.
@@ -63,7 +67,20 @@ func (o *observer) Drifted(node string, d reconcile.Drift) {
 // clockFailed is told of a pass of the grants' clock that failed.
 func (o *observer) clockFailed(err error) {
 	o.scope.Counter("clock_failed").Inc(1)
+	if o.clock.again(err.Error()) {
+		return
+	}
 	o.log.Error("grants that are due could not be moved on", zap.Error(err))
+}
+
+// unreadable is told with every reading of the store which grants cannot be read, none included.
+func (o *observer) unreadable(ids []string) {
+	o.scope.Gauge("grants_unreadable").Update(float64(len(ids)))
+	if len(ids) == 0 || o.snapshots.again(strings.Join(ids, " ")) {
+		return
+	}
+	o.log.Error("grants cannot be read from the store: they are in force nowhere, and a person must look",
+		zap.Int("number", len(ids)), zap.Strings("grants", first(ids)))
 }
 
 func (o *observer) node(name string) tally.Scope {
@@ -76,10 +93,10 @@ func (o *observer) judgeFailed(err error) {
 	o.log.Error("open grants could not be judged again; they stand until they can", zap.Error(err))
 }
 
-func (o *observer) policyLoaded(s access.PolicyStatus) {
+// policyLoaded counts what this gateway took over. That another policy is in force is said by the alarm, once, out of the log.
+func (o *observer) policyLoaded() {
 	o.scope.Counter("policy_loaded").Inc(1)
 	o.policyStale(false)
-	o.log.Warn("another policy is in force", zap.String("policy", s.Name), zap.String("hash", s.Hash), zap.Int("rules", s.Rules))
 }
 
 // policyRefused is told of policy files that are no policy.
@@ -106,4 +123,21 @@ func (o *observer) policyNotRecorded(err error) {
 func (o *observer) loginNotKept(err error) {
 	o.scope.Counter("login_not_kept").Inc(1)
 	o.log.Error("the groups of a login could not be kept; they are when its person calls", zap.Error(err))
+}
+
+// maxKeys bounds how many names a log line has.
+const maxKeys = 20
+
+func first(keys []string) []string {
+	if len(keys) > maxKeys {
+		return append(append([]string{}, keys[:maxKeys]...), "...")
+	}
+	return keys
+}
+
+// pollFailed is told that the store did not say whether it has changed. What it holds is read at each node's interval
+// anyway.
+func (o *observer) pollFailed(err error) {
+	o.scope.Counter("poll_failed").Inc(1)
+	o.log.Warn("the store could not be asked for changes", zap.Error(err))
 }

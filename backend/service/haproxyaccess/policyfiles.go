@@ -261,7 +261,7 @@ func (p *policyFiles) look() bool {
 		return false
 	}
 	p.inForce(compiled, rules, files, digest)
-	p.observer.policyLoaded(p.Status())
+	p.observer.policyLoaded()
 	return true
 }
 

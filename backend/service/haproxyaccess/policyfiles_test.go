@@ -80,6 +80,10 @@ func TestAPolicyIsLoadedWhenItsFilesAreAtRest(t *testing.T) {
 	if f.files.look() || f.files.look() {
 		t.Fatal("loaded twice")
 	}
+	// It is counted here, and said by the alarm alone, out of the log of events: one line, not two.
+	if n := f.scope.Snapshot().Counters()["policy_loaded+"].Value(); n != 1 || f.logs.Len() != 0 {
+		t.Errorf("counted %d, logged %v", n, f.logs.All())
+	}
 	s := f.files.Status()
 	if s.Error != "" || len(s.Files) != 2 || s.Rules != 3 || s.Name != "deny+test" {
 		t.Errorf("status %+v", s)

@@ -108,7 +108,9 @@ type GrantRow struct {
 	DueAt    int64    // milliseconds; see Due of store.Grants
 	Waiting  []string // the groups of the vote that is on
 	Review   []string // the groups of the review that is to be done
-	Doc      []byte
+	// ReviewDue is when that review will be overdue, in milliseconds; 0 where none is waited for, or that was said.
+	ReviewDue int64
+	Doc       []byte
 }
 
 // LockRow is a lock's row: a new one, or one that was lifted.

@@ -158,7 +158,8 @@ func (l *ledger) transition(e grant.Event, doc []byte) error {
 	put(l, l.known.Grants, g.ID, row)
 	put(l, l.known.Last, g.Subject, l.head.Revision)
 	l.keep(GrantRow{
-		Grant: g, New: !exists, Revision: l.head.Revision, DueAt: dueAt(g), Waiting: g.Deciders(), Review: reviewers(g), Doc: doc,
+		Grant: g, New: !exists, Revision: l.head.Revision, DueAt: dueAt(g), Waiting: g.Deciders(), Review: reviewers(g),
+		ReviewDue: reviewDue(g), Doc: doc,
 	})
 	return nil
 }

@@ -25,8 +25,17 @@ func dueAt(g grant.Grant) int64 {
 
 // reviewers are the groups of whom a review is waited for: once there was access, until it is done.
 func reviewers(g grant.Grant) []string {
-	if g.ActivatedAt.IsZero() || g.Review.Done() {
+	if !g.AwaitsReview() {
 		return nil
 	}
 	return g.Review.Groups
+}
+
+// reviewDue is when a review that was asked for will be overdue, also before there is access: who makes that active may be
+// a program of the version before, which does not write it.
+func reviewDue(g grant.Grant) int64 {
+	if !g.Review.Asked() || g.Review.Done() || !g.Review.OverdueAt.IsZero() {
+		return 0
+	}
+	return store.Millis(g.Review.DueAt)
 }

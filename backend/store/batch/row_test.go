@@ -52,3 +52,27 @@ func TestReviewers(t *testing.T) {
 		}
 	}
 }
+
+// When a review will be overdue is kept before there is access as well: who makes that active may not know of it.
+func TestReviewDue(t *testing.T) {
+	at := func(ms int64) time.Time { return time.UnixMilli(ms) }
+	waits := grant.Review{Groups: []string{"security"}, DueAt: at(70)}
+	done, said := waits, waits
+	done.By = "carol@example.com"
+	said.OverdueAt = at(80)
+	for name, test := range map[string]struct {
+		grant grant.Grant
+		want  int64
+	}{
+		"before there was access": {grant.Grant{Review: waits}, 70},
+		"while there is":          {grant.Grant{Review: waits, ActivatedAt: at(1), State: grant.Active}, 70},
+		"after it has ended":      {grant.Grant{Review: waits, ActivatedAt: at(1), State: grant.Expired}, 70},
+		"once it was done":        {grant.Grant{Review: done, ActivatedAt: at(1)}, 0},
+		"once that was said":      {grant.Grant{Review: said, ActivatedAt: at(1)}, 0},
+		"none":                    {grant.Grant{ActivatedAt: at(1), Review: grant.Review{DueAt: at(70)}}, 0},
+	} {
+		if got := reviewDue(test.grant); got != test.want {
+			t.Errorf("%s: %d, want %d", name, got, test.want)
+		}
+	}
+}

@@ -25,6 +25,7 @@ var dialect = sqlstore.Dialect{
 		}
 		return pq.Array(list)
 	},
+	Empty:     "'{}'",
 	Duplicate: func(err error) bool { return code(err) == "23505" },
 }
 

@@ -16,7 +16,7 @@ import (
 var migrations embed.FS
 
 // Known is the newest version of the schema that this program knows.
-const Known = 2
+const Known = 3
 
 // versions is the table that Clutch's own migration tool keeps the version in, with -namespace haproxyaccess: in the first
 // schema of the search path. So either tool may go on where the other has been.

@@ -83,7 +83,7 @@ func kindOf(row batch.GrantRow) kind {
 }
 
 func (t *tx) putRows(query string, grants []batch.GrantRow) error {
-	var numbers [7]pq.Int64Array
+	var numbers [8]pq.Int64Array
 	var words [9]pq.StringArray
 	for _, row := range grants {
 		g := row.Grant
@@ -95,8 +95,9 @@ func (t *tx) putRows(query string, grants []batch.GrantRow) error {
 		if err != nil {
 			return err
 		}
-		for i, n := range [7]int64{
-			g.Version, row.Revision, store.Millis(g.RequestedAt), store.Millis(g.StartsAt), store.Millis(g.LapsesAt), store.Millis(g.ExpiresAt), row.DueAt,
+		for i, n := range [8]int64{
+			g.Version, row.Revision, store.Millis(g.RequestedAt), store.Millis(g.StartsAt), store.Millis(g.LapsesAt), store.Millis(g.ExpiresAt),
+			row.DueAt, row.ReviewDue,
 		} {
 			numbers[i] = append(numbers[i], n)
 		}

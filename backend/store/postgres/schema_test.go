@@ -29,11 +29,18 @@ func besides(pool *sql.DB) storetest.Raw {
 	}
 }
 
-func TestSchemaRefuses(t *testing.T) {
-	storetest.RefusedBySchema(t, func(t *testing.T) (storetest.Store, storetest.Raw) {
-		db := opened(t, newDatabase(t))
-		return db, besides(db.pool)
-	})
+// withRaw is a new database, and what writes to it beside the driver.
+func withRaw(t *testing.T) (storetest.Store, storetest.Raw) {
+	db := opened(t, newDatabase(t))
+	return db, besides(db.pool)
+}
+
+func TestSchemaRefuses(t *testing.T) { storetest.RefusedBySchema(t, withRaw) }
+
+func TestUnreadableRows(t *testing.T) { storetest.Unreadable(t, withRaw) }
+
+func TestTheProgramBeforeGoesOn(t *testing.T) {
+	storetest.ProgramBefore(t, withRaw, func(group string) string { return "'{" + group + "}'" })
 }
 
 // The schema's table of transitions and grant's are two copies of one truth.

@@ -23,18 +23,18 @@ const (
 			$8::text[], $9::text[], $10::text[], $11::text[], $12::bytea[], $13::text[]) AS n`
 	// Both take the same arrays. What a request fixed is written again by later versions too, so that the schema sees and
 	// refuses a change of it.
-	insertGrants = `INSERT INTO haproxyaccess.grants (version, revision, requested_at, starts_at, lapses_at, expires_at, due_at, id,
-			subject, owner, environment, pool, state, waiting, review, doc)
-		SELECT version, revision, requested_at, starts_at, lapses_at, expires_at, due_at, id,
+	insertGrants = `INSERT INTO haproxyaccess.grants (version, revision, requested_at, starts_at, lapses_at, expires_at, due_at,
+			review_due, id, subject, owner, environment, pool, state, waiting, review, doc)
+		SELECT version, revision, requested_at, starts_at, lapses_at, expires_at, due_at, review_due, id,
 			subject, owner, environment, pool, state, waiting::text[], review::text[], doc FROM ` + grantArrays
 	updateGrants = `UPDATE haproxyaccess.grants AS g SET version = n.version, revision = n.revision, requested_at = n.requested_at,
-			starts_at = n.starts_at, lapses_at = n.lapses_at, expires_at = n.expires_at, due_at = n.due_at, subject = n.subject,
-			owner = n.owner, environment = n.environment, pool = n.pool, state = n.state, waiting = n.waiting::text[],
-			review = n.review::text[], doc = n.doc
+			starts_at = n.starts_at, lapses_at = n.lapses_at, expires_at = n.expires_at, due_at = n.due_at,
+			review_due = n.review_due, subject = n.subject, owner = n.owner, environment = n.environment, pool = n.pool,
+			state = n.state, waiting = n.waiting::text[], review = n.review::text[], doc = n.doc
 		FROM ` + grantArrays + " WHERE g.id = n.id"
-	grantArrays = `unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[],
-			$9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[])
-			AS n (version, revision, requested_at, starts_at, lapses_at, expires_at, due_at, id,
+	grantArrays = `unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+			$8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
+			$17::text[]) AS n (version, revision, requested_at, starts_at, lapses_at, expires_at, due_at, review_due, id,
 				subject, owner, environment, pool, state, waiting, review, doc)`
 	insertLock = `INSERT INTO haproxyaccess.locks (id, subject, environment, pool, at, until, lifted_at, revision, doc)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`

@@ -134,7 +134,7 @@ func (t *tx) putGrant(row batch.GrantRow) error {
 	}
 	return t.exec(query, g.ID, string(g.Subject), string(g.Owner), g.Pool.Environment, g.Pool.Name, string(g.State), g.Version,
 		row.Revision, store.Millis(g.RequestedAt), store.Millis(g.StartsAt), store.Millis(g.LapsesAt), store.Millis(g.ExpiresAt),
-		row.DueAt, jsonList(row.Waiting), jsonList(row.Review), string(row.Doc))
+		row.DueAt, jsonList(row.Waiting), jsonList(row.Review), string(row.Doc), row.ReviewDue)
 }
 
 func (t *tx) putLock(row batch.LockRow) error {

@@ -20,6 +20,7 @@ var dialect = sqlstore.Dialect{
 		return "(" + column + " <> '[]' AND EXISTS (SELECT 1 FROM json_each(" + column + ") AS had WHERE had.value IN (SELECT value FROM json_each(" + parameter + "))))"
 	},
 	List:      func(list []string) any { return jsonList(list) },
+	Empty:     "'[]'",
 	Duplicate: func(err error) bool { return code(err)&0xff == sqlite3.SQLITE_CONSTRAINT },
 }
 

@@ -15,7 +15,7 @@ import (
 var migrations embed.FS
 
 // Known is the newest version of the schema that this program knows.
-const Known = 3
+const Known = 4
 
 var schema = sqlstore.Schema{
 	Files:  migrations,

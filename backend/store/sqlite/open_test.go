@@ -135,7 +135,7 @@ func TestAnotherSchemaIsRefused(t *testing.T) {
 
 // An upgrade can be taken back: the program before it works with the schema after it.
 func TestASchemaThatIsNewerByOneIsAccepted(t *testing.T) {
-	path := at(t, "version = 3")
+	path := at(t, "version = 4")
 	db := opened(t, path)
 	if _, err := db.Commit(t.Context(), request("g1")); err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func TestASchemaThatIsNewerByOneIsAccepted(t *testing.T) {
 	if err := errors.Join(beside.Close(), db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := SchemaVersion(t.Context(), path); err != nil || v.Number != 3 {
+	if v, err := SchemaVersion(t.Context(), path); err != nil || v.Number != 4 {
 		t.Fatalf("version %+v, %v: it was changed", v, err)
 	}
 }

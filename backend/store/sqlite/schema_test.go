@@ -107,18 +107,25 @@ func besides(raw *sql.DB) storetest.Raw {
 	}
 }
 
-func TestSchemaRefuses(t *testing.T) {
-	storetest.RefusedBySchema(t, func(t *testing.T) (storetest.Store, storetest.Raw) {
-		db, raw := empty(t)
-		return db, besides(raw)
-	})
+// withRaw is a new database, and what writes to it beside the driver.
+func withRaw(t *testing.T) (storetest.Store, storetest.Raw) {
+	db, raw := empty(t)
+	return db, besides(raw)
+}
+
+func TestSchemaRefuses(t *testing.T) { storetest.RefusedBySchema(t, withRaw) }
+
+func TestUnreadableRows(t *testing.T) { storetest.Unreadable(t, withRaw) }
+
+func TestTheProgramBeforeGoesOn(t *testing.T) {
+	storetest.ProgramBefore(t, withRaw, func(group string) string { return `'["` + group + `"]'` })
 }
 
 // What SQLite alone has to offer: a row may be replaced without a trigger's notice of its end.
 func TestSchemaRefusesReplacing(t *testing.T) {
 	for name, statements := range map[string]string{
 		"a grant": `INSERT INTO events SELECT 4, grant_id, 'extend', subject, owner, environment, pool, at, 4, 'active', 'active', hash, doc FROM events WHERE revision = 3;
-			INSERT OR REPLACE INTO grants SELECT id, subject, owner, environment, pool, state, 4, 4, 0, 0, 0, 0, 0, '[]', '[]', doc FROM grants`,
+			INSERT OR REPLACE INTO grants SELECT id, subject, owner, environment, pool, state, 4, 4, 0, 0, 0, 0, 0, '[]', '[]', doc, 0 FROM grants`,
 		"an event":     "INSERT OR REPLACE INTO events SELECT revision, grant_id, verb, subject, owner, environment, pool, at, version, from_state, to_state, hash, '{}' FROM events WHERE revision = 3",
 		"an audit row": "INSERT OR REPLACE INTO audit (id, at, request) VALUES (1, 0, x'00')",
 	} {
@@ -169,27 +176,5 @@ func TestI7AnUnreadableEventIsSeen(t *testing.T) {
 	}
 	if rest, err := db.Events(t.Context(), 2, 10); err != nil || len(rest) != 1 || rest[0].Revision != 3 {
 		t.Fatalf("after it: %v, %v", rest, err)
-	}
-}
-
-// A grant that cannot be read makes the snapshot fail: a node must not take what is left for the whole.
-func TestAnUnreadableGrantIsAnErrorEverywhere(t *testing.T) {
-	db, raw := filled(t)
-	if _, err := raw.Exec("DROP TRIGGER grants_advance; UPDATE grants SET doc = '{'"); err != nil {
-		t.Fatal(err)
-	}
-	for what, read := range map[string]func() error{
-		"Snapshot": func() error { _, err := db.Snapshot(t.Context()); return err },
-		"Grant":    func() error { _, err := db.Grant(t.Context(), "g1"); return err },
-		"List":     func() error { _, err := db.List(t.Context(), store.Query{Limit: 10}); return err },
-		"Due":      func() error { _, err := db.Due(t.Context(), time.Unix(1<<33, 0), 10); return err },
-		"LiveGrant": func() error {
-			_, err := db.LiveGrant(t.Context(), "alice@example.com", grant.Pool{Environment: "prod", Name: "billing"})
-			return err
-		},
-	} {
-		if err := read(); !errors.Is(err, store.ErrCorrupt) {
-			t.Errorf("%s: %v", what, err)
-		}
 	}
 }

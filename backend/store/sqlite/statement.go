@@ -14,10 +14,11 @@ const (
 	// Both take a row's columns in the same order. What a request fixed is written again by later versions too, so that the
 	// schema sees and refuses a change of it.
 	insertGrant = `INSERT INTO grants (id, subject, owner, environment, pool, state, version, revision, requested_at, starts_at,
-		lapses_at, expires_at, due_at, waiting, review, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)`
+		lapses_at, expires_at, due_at, waiting, review, doc, review_due)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)`
 	updateGrant = `UPDATE grants SET subject = ?2, owner = ?3, environment = ?4, pool = ?5, state = ?6, version = ?7, revision = ?8,
-		requested_at = ?9, starts_at = ?10, lapses_at = ?11, expires_at = ?12, due_at = ?13, waiting = ?14, review = ?15, doc = ?16
-		WHERE id = ?1`
+		requested_at = ?9, starts_at = ?10, lapses_at = ?11, expires_at = ?12, due_at = ?13, waiting = ?14, review = ?15, doc = ?16,
+		review_due = ?17 WHERE id = ?1`
 	insertLock = `INSERT INTO locks (id, subject, environment, pool, at, until, lifted_at, revision, doc)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`
 	updateLock = `UPDATE locks SET subject = ?2, environment = ?3, pool = ?4, at = ?5, until = ?6, lifted_at = ?7, revision = ?8, doc = ?9

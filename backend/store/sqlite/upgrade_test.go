@@ -97,13 +97,13 @@ func TestUpgradeKeepsWhatIsWaitedFor(t *testing.T) {
 	db, _ := upgraded(t)
 	for _, group := range []string{"sre", "leads", "security"} {
 		got, err := db.List(t.Context(), store.Query{AwaitingGroups: []string{group}, Limit: 10})
-		if err != nil || len(got) != 1 || got[0].Grant.ID != "g1" {
+		if err != nil || len(got.Records) != 1 || got.Records[0].Grant.ID != "g1" {
 			t.Errorf("waiting for %s: %v, %v", group, got, err)
 		}
 	}
 	for ms, want := range map[int64]int{1_900_000_061_999: 0, 1_900_000_062_000: 1, 1_900_000_899_999: 1, 1_900_000_900_000: 2} {
-		if got, err := db.Due(t.Context(), time.UnixMilli(ms), 10); err != nil || len(got) != want {
-			t.Errorf("at %d %d are due, %v; want %d", ms, len(got), err, want)
+		if got, err := db.Due(t.Context(), time.UnixMilli(ms), 10); err != nil || len(got.Records) != want {
+			t.Errorf("at %d %d are due, %v; want %d", ms, len(got.Records), err, want)
 		}
 	}
 	// Its life goes on, along the table.

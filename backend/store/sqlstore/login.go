@@ -34,7 +34,8 @@ func (s *Store) Login(ctx context.Context, who grant.Subject) (store.Login, erro
 	return l, nil
 }
 
-// RememberLogin implements store.Logins. The groups stand there twice: as they came, and as a list to search in, which
+// RememberLogin implements store.Logins. One statement judges and writes, so that of several gateways none overwrites what it
+// has not seen. What says less is shorter: a list without one of its names always is. The groups stand there twice: as they came, and as a list to search in, which
 // leaves out a name that not every database takes.
 func (s *Store) RememberLogin(ctx context.Context, l store.Login, latest time.Time) error {
 	doc, err := json.Marshal(l.Groups)
@@ -43,7 +44,8 @@ func (s *Store) RememberLogin(ctx context.Context, l store.Login, latest time.Ti
 	}
 	_, err = s.exec(ctx, `INSERT INTO @logins AS known (subject, groups, doc, at) VALUES (?1, ?2, ?3, ?4)
 		ON CONFLICT (subject) DO UPDATE SET groups = excluded.groups, doc = excluded.doc, at = excluded.at
-		WHERE excluded.at >= known.at OR known.at > ?5`,
+		WHERE excluded.at > known.at OR known.at > ?5
+			OR excluded.at = known.at AND (length(excluded.doc), excluded.doc) < (length(known.doc), known.doc)`,
 		string(l.Subject), s.dialect.List(searchable(l.Groups)), string(doc), store.Millis(l.At), store.Millis(latest))
 	if err != nil {
 		return fmt.Errorf("write login: %w", err)

@@ -15,6 +15,7 @@ type Dialect struct {
 	// Shares is the condition that a column that holds a list has an element in common with a parameter, which List makes.
 	Shares func(column, parameter string) string
 	List   func([]string) any
+	Empty  string // a list without elements, as a literal
 	// Duplicate tells the error of a unique index.
 	Duplicate func(error) bool
 }
@@ -93,6 +94,17 @@ func oneOf[T ~string](w *where, column string, values []T) {
 		names[i] = w.arg(string(v))
 	}
 	w.add(column + " IN (" + strings.Join(names, ", ") + ")")
+}
+
+// among is the condition that one of several holds: none, where there is no condition. Each is asked for by itself, so that
+// each finds its index: with an OR, or a UNION that takes doubles out in the order of ids, all grants would be looked at.
+func (w *where) among(conditions ...string) {
+	if len(conditions) == 0 {
+		w.add("1 = 0")
+		return
+	}
+	const of = "SELECT id FROM @grants WHERE "
+	w.add("id IN (" + of + strings.Join(conditions, " UNION ALL "+of) + ")")
 }
 
 func (w *where) sql() string {

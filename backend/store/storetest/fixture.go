@@ -154,6 +154,14 @@ func record(t testing.TB, s store.Grants, id string) store.Record {
 	return r
 }
 
+// readable are the records of a page in which every row can be read.
+func readable(p store.Page, err error) ([]store.Record, error) {
+	if err == nil && len(p.Unreadable) > 0 {
+		err = p.Unreadable[0].Err
+	}
+	return p.Records, err
+}
+
 func ids(records []store.Record) []string {
 	names := []string{}
 	for _, r := range records {

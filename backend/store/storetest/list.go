@@ -41,6 +41,11 @@ func testListFilters(t *testing.T, h Harness) {
 		{"a subject is whole", store.Query{Subject: "alice"}, []string{}},
 		{"a subject is no pattern", store.Query{Subject: "%@example.com"}, []string{}},
 		{"a subject is no SQL", store.Query{Subject: "' OR '1'='1"}, []string{}},
+		{"what concerns a person", store.Query{Concerns: alice}, []string{"g2", "g1"}},
+		{"what concerns an owner", store.Query{Concerns: carol}, []string{"g5", "g4"}},
+		{"what concerns an agent", store.Query{Concerns: "agent:triage", Pool: "search"}, []string{"g5"}},
+		{"what is open", store.Query{States: []grant.State{"pending", "approved", "active"}}, []string{"g5", "g3", "g2", "g1"}},
+		{"what concerns an owner and is open", store.Query{Concerns: carol, States: []grant.State{"approved", "active"}}, []string{"g5"}},
 		{"environment", store.Query{Environment: "staging"}, []string{"g3"}},
 		{"pool", store.Query{Pool: "billing"}, []string{"g4", "g3", "g1"}},
 		{"both", store.Query{Environment: "prod", Pool: "billing"}, []string{"g4", "g1"}},
@@ -59,7 +64,7 @@ func testListFilters(t *testing.T, h Harness) {
 			if test.query.Limit == 0 {
 				test.query.Limit = 1000
 			}
-			got, err := s.List(t.Context(), test.query)
+			got, err := readable(s.List(t.Context(), test.query))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +75,7 @@ func testListFilters(t *testing.T, h Harness) {
 		})
 	}
 	for _, limit := range []int{-1, 0, 1001} {
-		if _, err := s.List(t.Context(), store.Query{Limit: limit}); err == nil {
+		if _, err := readable(s.List(t.Context(), store.Query{Limit: limit})); err == nil {
 			t.Errorf("a limit of %d was accepted", limit)
 		}
 	}
@@ -97,7 +102,7 @@ func testListVisible(t *testing.T, h Harness) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := s.List(t.Context(), store.Query{Visible: &store.Visible{Viewer: test.who, Groups: test.group}, Limit: 100})
+			got, err := readable(s.List(t.Context(), store.Query{Visible: &store.Visible{Viewer: test.who, Groups: test.group}, Limit: 100}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +110,7 @@ func testListVisible(t *testing.T, h Harness) {
 		})
 	}
 	// Visibility narrows what a filter asks for; a filter never widens it.
-	got, err := s.List(t.Context(), store.Query{Subject: alice, Visible: &store.Visible{Viewer: bob, Groups: []string{"sre"}}, Limit: 100})
+	got, err := readable(s.List(t.Context(), store.Query{Subject: alice, Visible: &store.Visible{Viewer: bob, Groups: []string{"sre"}}, Limit: 100}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +130,7 @@ func testListPaging(t *testing.T, h Harness) {
 	var got []string
 	var after *store.Cursor
 	for round := range 100 {
-		page, err := s.List(t.Context(), store.Query{After: after, Limit: 3})
+		page, err := readable(s.List(t.Context(), store.Query{After: after, Limit: 3}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +182,7 @@ func testDue(t *testing.T, h Harness) {
 		{second(1 << 30), []string{"late", "open", "pending", "waits"}},
 	}
 	for _, test := range tests {
-		got, err := s.Due(t.Context(), test.at, 100)
+		got, err := readable(s.Due(t.Context(), test.at, 100))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,13 +193,13 @@ func testDue(t *testing.T, h Harness) {
 			equal(t, "row", r, record(t, s, r.Grant.ID))
 		}
 	}
-	if got, err := s.Due(t.Context(), second(1000), 2); err != nil || len(got) != 2 {
+	if got, err := readable(s.Due(t.Context(), second(1000), 2)); err != nil || len(got) != 2 {
 		t.Fatalf("with a limit of 2: %d, %v", len(got), err)
 	}
 	// A request approved by policy at once has no start: it is due as soon as it is approved.
 	atOnce := asked("atonce", "service:f", billing, noon)
 	commit(t, s, atOnce, approved(atOnce))
-	if got, err := s.Due(t.Context(), noon, 10); err != nil || !slices.Equal(ids(got), []string{"atonce"}) {
+	if got, err := readable(s.Due(t.Context(), noon, 10)); err != nil || !slices.Equal(ids(got), []string{"atonce"}) {
 		t.Fatalf("due %v, %v", ids(got), err)
 	}
 }
@@ -205,7 +210,7 @@ func testDueFollowsTheRow(t *testing.T, h Harness) {
 	second := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Second) }
 	due := func(n int, want ...string) {
 		t.Helper()
-		got, err := s.Due(t.Context(), second(n), 10)
+		got, err := readable(s.Due(t.Context(), second(n), 10))
 		if err != nil || !slices.Equal(ids(got), want) {
 			t.Fatalf("due after %d s: %v, %v; want %v", n, ids(got), err, want)
 		}

@@ -192,7 +192,7 @@ func testRefusalHasNoRow(t *testing.T, h Harness) {
 		t.Fatalf("%d events", len(entries))
 	}
 	equal(t, "event", entries[0].Event, refusal)
-	all, err := s.List(t.Context(), store.Query{Limit: 10})
+	all, err := readable(s.List(t.Context(), store.Query{Limit: 10}))
 	if err != nil || len(all) != 0 {
 		t.Fatalf("listed %v, %v", all, err)
 	}

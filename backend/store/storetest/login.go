@@ -54,6 +54,18 @@ func testLogins(t *testing.T, h Harness) {
 	has(none)
 	has(later)
 
+	// Of two of one moment the one that says less is kept, in either order.
+	less, more := store.Login{Subject: bob, Groups: []string{"eng"}, At: at(3)}, store.Login{Subject: bob, Groups: []string{"eng", "sre"}, At: at(3)}
+	for _, l := range []store.Login{more, less, more} {
+		remember(l)
+	}
+	has(less)
+	none = store.Login{Subject: bob, At: at(3)}
+	remember(none)
+	has(none)
+	remember(less)
+	has(none)
+
 	// Callers that race come to the latest.
 	var wg sync.WaitGroup
 	for n := range 20 {
@@ -66,6 +78,40 @@ func testLogins(t *testing.T, h Harness) {
 	}
 	wg.Wait()
 	has(store.Login{Subject: carol, Groups: []string{"g17"}, At: at(19)})
+	raceLogins(t, "dave@example.com", s, s)
+}
+
+// raceLogins lets two gateways tell of the same logins at once, each in an order of its own and some of one moment: both
+// come to the latest, and of that moment to the one that says least. Neither ever goes back meanwhile.
+func raceLogins(t *testing.T, who grant.Subject, gateways ...Store) {
+	t.Helper()
+	at := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Millisecond) }
+	var wg sync.WaitGroup
+	for i, s := range gateways {
+		wg.Go(func() {
+			var last time.Time
+			for n := range 60 {
+				k := (n*(7+4*i) + 13*i) % 60 // 60 logins of 20 moments, three of each: of one, two and three groups
+				l := store.Login{Subject: who, Groups: []string{"a", "b", "c"}[:1+k%3], At: at(k / 3)}
+				if err := s.RememberLogin(t.Context(), l, noon.Add(time.Hour)); err != nil {
+					t.Error(err)
+				}
+				kept, err := s.Login(t.Context(), who)
+				if err != nil || kept.At.Before(last) || kept.At.Before(l.At) || kept.At.Equal(l.At) && len(kept.Groups) > len(l.Groups) {
+					t.Errorf("after %v of %v: %v of %v, %v", l.Groups, l.At, kept.Groups, kept.At, err)
+				}
+				last = kept.At
+			}
+		})
+	}
+	wg.Wait()
+	for _, s := range gateways {
+		kept, err := s.Login(t.Context(), who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "login", kept, store.Login{Subject: who, Groups: []string{"a"}, At: at(19)})
+	}
 }
 
 func testMembers(t *testing.T, h Harness) {

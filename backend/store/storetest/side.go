@@ -177,7 +177,7 @@ func testReopeningKeepsAll(t *testing.T, h Harness) {
 		}
 	}
 	entries, snapshot, audit := log(t, s), snap(t, s), auditRows(t, s)
-	grants, err := s.List(t.Context(), store.Query{Limit: 100})
+	grants, err := readable(s.List(t.Context(), store.Query{Limit: 100}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func testReopeningKeepsAll(t *testing.T, h Harness) {
 	equal(t, "log", log(t, s), entries)
 	equal(t, "snapshot", snap(t, s), snapshot)
 	equal(t, "audit", auditRows(t, s), audit)
-	again, err := s.List(t.Context(), store.Query{Limit: 100})
+	again, err := readable(s.List(t.Context(), store.Query{Limit: 100}))
 	if err != nil {
 		t.Fatal(err)
 	}

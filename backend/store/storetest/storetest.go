@@ -75,6 +75,7 @@ func Run(t *testing.T, h Harness) {
 		{"members of a group", testMembers},
 		{"an extension waits for its deciders", testWaitingForExtension},
 		{"a review waits for its groups", testWaitingForReview},
+		{"a review is overdue", testOverdue},
 		{"due is the end of an extension's wait", testDueExtension},
 		{"any text", testAnyText},
 		{"callers that come together do not suffer from each other", testOthersDoNotSuffer},

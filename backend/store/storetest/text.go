@@ -45,7 +45,7 @@ func testAnyText(t *testing.T, h Harness) {
 		}
 	})
 	// A question for such a name finds nothing, or is an error.
-	if got, err := s.List(t.Context(), store.Query{Subject: "\x00", AwaitingGroups: []string{"\xff"}, Limit: 10}); err == nil && len(got) > 0 {
+	if got, err := readable(s.List(t.Context(), store.Query{Subject: "\x00", AwaitingGroups: []string{"\xff"}, Limit: 10})); err == nil && len(got) > 0 {
 		t.Errorf("listed %v", got)
 	}
 	if _, err := s.Grant(t.Context(), "\x00"); err == nil {

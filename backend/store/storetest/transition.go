@@ -34,6 +34,9 @@ var legal = [][3]string{
 	{"active", "review", "active"},
 	{"expired", "review", "expired"},
 	{"revoked", "review", "revoked"},
+	{"active", "review_overdue", "active"},
+	{"expired", "review_overdue", "expired"},
+	{"revoked", "review_overdue", "revoked"},
 	{"active", "expire", "expired"},
 	{"active", "revoke", "revoked"},
 }
@@ -42,7 +45,7 @@ var (
 	everyState = []string{"pending", "approved", "active", "denied", "cancelled", "lapsed", "expired", "revoked"}
 	everyVerb  = []string{
 		"request", "approve", "complete", "withdraw", "activate", "deny", "cancel", "lapse", "expire", "revoke", "extend",
-		"ask_extension", "deny_extension", "cancel_extension", "lapse_extension", "review", "", "own",
+		"ask_extension", "deny_extension", "cancel_extension", "lapse_extension", "review", "review_overdue", "", "own",
 	}
 	// wayTo are the steps from a request to a state.
 	wayTo = map[string][][2]string{

@@ -44,7 +44,7 @@ func testWaitingForExtension(t *testing.T, h Harness) {
 			"visible":  {Visible: &store.Visible{Viewer: "dave@example.com", Groups: []string{"leads"}}},
 		} {
 			q.Limit = 10
-			got, err := s.List(t.Context(), q)
+			got, err := readable(s.List(t.Context(), q))
 			if err != nil || (len(got) == 1) != want {
 				t.Fatalf("%s lists %v, %v; want it there: %v", what, ids(got), err, want)
 			}
@@ -79,7 +79,7 @@ func testWaitingForReview(t *testing.T, h Harness) {
 	listed := func(q store.Query) []string {
 		t.Helper()
 		q.Limit = 10
-		got, err := s.List(t.Context(), q)
+		got, err := readable(s.List(t.Context(), q))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func testDueExtension(t *testing.T, h Harness) {
 	second := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Second) }
 	due := func(n int, want ...string) {
 		t.Helper()
-		got, err := s.Due(t.Context(), second(n), 10)
+		got, err := readable(s.Due(t.Context(), second(n), 10))
 		if err != nil || !slices.Equal(ids(got), want) {
 			t.Fatalf("due after %d s: %v, %v; want %v", n, ids(got), err, want)
 		}

@@ -82,7 +82,7 @@ func (w *World) begin(c Caller, ask Ask, a Answer, id string) *Grant {
 		g.Groups = c.OwnerGroups
 	}
 	if a.BreakGlass {
-		g.ReviewDue = millisecond(w.Now.Add(a.ReviewWithin))
+		g.ReviewDue = millisecond(w.Now.Add(ask.Duration).Add(a.ReviewWithin))
 	}
 	if end := ask.Starts.Add(ask.Duration); !ask.Starts.IsZero() && g.Lapses.After(end) {
 		g.Lapses = end
@@ -173,13 +173,21 @@ func (w *World) Extend(c Caller, m More, k string) (Code, string) {
 // furtherQuestion: an extension is judged like a request for the time from now to the new end.
 func (w *World) furtherQuestion(g *Grant, by time.Duration, reason string, inputs map[string]string) Question {
 	q := w.question(g)
-	left := time.Duration(0)
-	for w.Now.Add(left).Before(g.Expires) {
+	left, from := time.Duration(0), w.further(g)
+	for from.Add(left).Before(g.Expires) {
 		left += time.Second
 	}
 	q.Extension, q.Duration, q.Total, q.Reason, q.Inputs = true, left+by, g.Duration+by, reason, inputs
-	q.Starts, q.Now = time.Time{}, w.Now
+	q.Starts, q.Now = time.Time{}, from
 	return q
+}
+
+// further is from when on an extension counts that is given now: two things that are given to a grant are given at two times.
+func (w *World) further(g *Grant) time.Time {
+	if now := millisecond(w.Now); now.After(g.Activated) {
+		return now
+	}
+	return g.Activated.Add(time.Millisecond)
 }
 
 // question is what a grant asks of policy, with what is known now. A window is asked for once: what it may be does not
@@ -197,7 +205,7 @@ func (w *World) question(g *Grant) Question {
 }
 
 func (w *World) lengthen(g *Grant, x *Extension) {
-	g.Expires, g.Duration, g.Given = g.Expires.Add(x.By), g.Duration+x.By, millisecond(w.Now)
+	g.Expires, g.Duration, g.Given = g.Expires.Add(x.By), g.Duration+x.By, w.further(g)
 	g.Rule, g.Reason, g.Inputs = x.Rule, x.Reason, x.Inputs
 	if len(x.Steps) > 0 {
 		g.Steps, g.Ordered, g.Approvals = x.Steps, x.Ordered, x.Approvals

@@ -23,7 +23,7 @@ func Decide(rules []Rule, q Question) Answer {
 	return Answer{}
 }
 
-// Approvers are the groups that have a say on a place, whoever asks.
+// Approvers are the groups whose yes counts at a place, whoever asks.
 func Approvers(rules []Rule, p Place, tags []string) []string {
 	var all []string
 	for _, r := range rules {
@@ -34,9 +34,6 @@ func Approvers(rules []Rule, p Place, tags []string) []string {
 			for _, q := range s.AnyOf {
 				all = append(all, q.Groups...)
 			}
-		}
-		if r.BreakGlass != nil {
-			all = append(all, r.BreakGlass.ReviewGroups...)
 		}
 	}
 	return all

@@ -190,7 +190,7 @@ func (w *World) Withdraw(c Caller, id, reason, k string) (Code, string) {
 	return OK, id
 }
 
-// Review is the look afterwards at access in an emergency.
+// Review is the look afterwards at access in an emergency: when it is over.
 func (w *World) Review(c Caller, s Say, k string) (Code, string) {
 	if s.Comment == "" {
 		return Invalid, ""
@@ -205,7 +205,7 @@ func (w *World) Review(c Caller, s Say, k string) (Code, string) {
 		return NotFound, ""
 	case !w.fresh(c), w.barred(c.Name, g.Place):
 		return Forbidden, ""
-	case s.Version != g.Version, g.State != "active" && g.State != "expired" && g.State != "revoked":
+	case s.Version != g.Version, g.live(w.Now), g.State != "active" && g.State != "expired" && g.State != "revoked":
 		return Conflict, ""
 	case len(g.ReviewGroups) == 0, g.Activated.IsZero(), g.ReviewedBy != "":
 		return Conflict, ""
@@ -236,8 +236,10 @@ func (w *World) Revoke(c Caller, id, reason, k string) (Code, string) {
 		cause = "given_up"
 	case w.operator(c):
 		cause = "operator"
-	case g.named(c), g.reviewer(c), person(c.Name) && overlap(c.Groups, Approvers(w.Rules, g.Place, w.Tags[g.Place])):
+	case g.named(c), person(c.Name) && overlap(c.Groups, Approvers(w.Rules, g.Place, w.Tags[g.Place])):
 		cause = "approver"
+	case g.reviewer(c):
+		cause = "reviewer"
 	case w.sees(c, g):
 		return Forbidden, ""
 	default:

@@ -23,19 +23,40 @@ func (w *World) RevokeAll(c Caller, b Bulk, k string) (code Code, open map[strin
 	case b.Reason == "", nothing != b.Everything, b.Pool != "" && b.Environment == "":
 		return Invalid, nil
 	}
+	until := millisecond(w.Now)
 	if !b.DryRun {
 		body := fmt.Sprintf("%+v", b)
-		if _, _, code := w.use(c, "revoke all", k, body); code != OK {
+		_, found, code := w.use(c, "revoke all", k, body)
+		if code != OK {
 			return code, nil
 		}
-		w.keep(c, "revoke all", k, body, "")
+		if found {
+			until = w.used[key{c.Name, "revoke all", k}].at
+		} else {
+			w.keep(c, "revoke all", k, body, "")
+		}
 	}
 	fits := func(g *Grant) bool {
-		return (b.Subject == "" || b.Subject == g.Subject || b.Subject == g.Owner) && (b.Environment == "" || b.Environment == g.Place.Environment) &&
+		return w.since(g, b.Rule != "", len(b.States) > 0, until) && (b.Subject == "" || b.Subject == g.Subject || b.Subject == g.Owner) && (b.Environment == "" || b.Environment == g.Place.Environment) &&
 			(b.Pool == "" || b.Pool == g.Place.Pool) && (b.Rule == "" || b.Rule == g.Rule) &&
 			(len(b.States) == 0 || slices.Contains(b.States, g.State))
 	}
 	return OK, w.endAll(fits, "operator", c.Name, b.DryRun)
+}
+
+// since: it was there by then, under that rule and in that state if they matter.
+func (w *World) since(g *Grant, rule, state bool, until time.Time) bool {
+	times := []time.Time{g.Requested}
+	if rule {
+		times = append(times, g.Given)
+	}
+	if state && g.State == "active" {
+		times = append(times, g.Activated)
+	}
+	if state && g.State == "approved" && len(g.Approvals) > 0 {
+		times = append(times, g.Approvals[len(g.Approvals)-1].At)
+	}
+	return !slices.ContainsFunc(times, func(t time.Time) bool { return t.After(until) })
 }
 
 func (w *World) endAll(fits func(*Grant) bool, cause, by string, dry bool) map[string]int {
@@ -141,6 +162,10 @@ func (w *World) Sweep() (unjudged bool) {
 		if !w.tick(g) {
 			unjudged = true
 		}
+		if due := g.ReviewDue; !due.IsZero() && !w.Now.Before(due) && !g.Activated.IsZero() && g.ReviewedBy == "" && g.Overdue.IsZero() {
+			g.Overdue = millisecond(w.Now)
+			g.Version++
+		}
 	}
 	return unjudged
 }
@@ -196,7 +221,6 @@ func (w *World) known(g *Grant) bool {
 // judge answers why a grant does not stand; empty if it does.
 func (w *World) judge(g *Grant) string {
 	q := w.asked(g)
-	q.Open = nil // how many there are was judged when they were given
 	if w.stands(g, q) {
 		return ""
 	}
@@ -227,8 +251,24 @@ func (w *World) asked(g *Grant) Question {
 	return q
 }
 
+// stands: how many grants there are was judged when they were given. By then, rules with a limit may have had room for one
+// more or not; but that which the grant rests on had.
 func (w *World) stands(g *Grant, q Question) bool {
-	a := Decide(w.Rules, q)
+	q.Open = nil
+	if w.standsBy(w.Rules, g, q) {
+		return true
+	}
+	var roomy []Rule
+	for _, r := range w.Rules {
+		if r.MaxConcurrent == 0 || r.Name == g.Rule {
+			roomy = append(roomy, r)
+		}
+	}
+	return w.standsBy(roomy, g, q)
+}
+
+func (w *World) standsBy(rules []Rule, g *Grant, q Question) bool {
+	a := Decide(rules, q)
 	switch {
 	case !a.Allowed:
 		return false

@@ -38,8 +38,12 @@ func Helps(steps []Step, ordered bool, yes []Approval, groups []string) bool {
 		return overlap(named(steps[onStep(steps, yes)]), groups)
 	}
 	more := append(slices.Clone(yes), Approval{Groups: groups})
+	most := 0
 	for _, chosen := range ways(steps) {
-		if mostSeated(chosen, more) > mostSeated(chosen, yes) {
+		most = max(most, mostMet(chosen, yes))
+	}
+	for _, chosen := range ways(steps) {
+		if mostMet(chosen, yes) == most && mostSeated(chosen, more) > mostSeated(chosen, yes) {
 			return true
 		}
 	}
@@ -114,6 +118,28 @@ func mostSeated(quorums []Quorum, yes []Approval) int {
 			left := slices.Clone(quorums)
 			left[i].Count--
 			best = max(best, 1+mostSeated(left, yes[1:]))
+		}
+	}
+	return best
+}
+
+// mostMet is how many of the quorums have all their people at the same time: every seat is tried for every person, and none.
+func mostMet(quorums []Quorum, yes []Approval) int {
+	best := 0
+	for _, q := range quorums {
+		if q.Count == 0 {
+			best++
+		}
+	}
+	if len(yes) == 0 {
+		return best
+	}
+	best = mostMet(quorums, yes[1:])
+	for i, q := range quorums {
+		if q.Count > 0 && overlap(q.Groups, yes[0].Groups) {
+			left := slices.Clone(quorums)
+			left[i].Count--
+			best = max(best, mostMet(left, yes[1:]))
 		}
 	}
 	return best

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -71,6 +72,7 @@ type Grant struct {
 	ReviewGroups       []string
 	ReviewDue          time.Time
 	ReviewedBy         string
+	Overdue            time.Time // when it was said that nobody had reviewed it in time
 	Extension          *Extension
 
 	Requested, Starts, Lapses, Activated, Given, Expires, Ended time.Time
@@ -99,7 +101,10 @@ type Lock struct {
 
 type key struct{ caller, method, key string }
 
-type use struct{ body, ref string }
+type use struct {
+	body, ref string
+	at        time.Time
+}
 
 // NewWorld is one in which nothing has happened.
 func NewWorld(now time.Time) *World {
@@ -131,13 +136,23 @@ func (w *World) Identify(name string, groups []string, at time.Time) (Caller, Co
 	if now := millisecond(w.Now); at.After(now) {
 		at = now
 	}
-	if old, known := w.Logins[name]; !known || at.After(old.At) {
-		groups = slices.Clone(groups)
-		slices.Sort(groups)
-		w.Logins[name] = Login{Groups: slices.Compact(groups), At: at}
+	groups = slices.Clone(groups)
+	slices.Sort(groups)
+	groups = slices.Compact(groups)
+	if old, known := w.Logins[name]; !known || at.After(old.At) || at.Equal(old.At) && less(groups, old.Groups) {
+		w.Logins[name] = Login{Groups: groups, At: at}
 	}
 	l := w.Logins[name]
 	return Caller{Name: name, Groups: l.Groups, GroupsAt: l.At}, OK
+}
+
+// less: of two logins of one moment that whose list of groups is shorter, written down, is believed; else the first by letters.
+func less(a, b []string) bool {
+	x, y := fmt.Sprintf("%q", a), fmt.Sprintf("%q", b) // quotes and one separator for each, as anywhere that it is written
+	if len(x) != len(y) {
+		return len(x) < len(y)
+	}
+	return x < y
 }
 
 // canonical: small letters. All names of the tests are well-formed but for their case.
@@ -153,11 +168,14 @@ func (w *World) use(c Caller, method, k, body string) (ref string, found bool, c
 	if found && u.body != body {
 		return "", false, Conflict
 	}
+	if g := w.Grants[u.ref]; found && g != nil && !w.sees(c, g) {
+		return "", true, NotFound
+	}
 	return u.ref, found, OK
 }
 
 func (w *World) keep(c Caller, method, k, body, ref string) {
-	w.used[key{c.Name, method, k}] = use{body, ref}
+	w.used[key{c.Name, method, k}] = use{body, ref, millisecond(w.Now)}
 }
 
 func (w *World) fresh(c Caller) bool {

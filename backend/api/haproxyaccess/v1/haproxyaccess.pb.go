@@ -114,7 +114,8 @@ type Grant struct {
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// When a pending request lapses, or the window of an approved one ends.
 	LapseTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=lapse_time,json=lapseTime,proto3" json:"lapse_time,omitempty"`
-	// Why it was revoked: "given_up", "approver", "operator", "group_lost", "policy_changed" or "lock". Empty otherwise.
+	// Why it was revoked: "given_up", "approver", "reviewer", "operator", "group_lost", "policy_changed" or "lock". Empty
+	// otherwise.
 	EndCause string `protobuf:"bytes,13,opt,name=end_cause,json=endCause,proto3" json:"end_cause,omitempty"`
 	// What the person who ended or denied it said.
 	EndComment string `protobuf:"bytes,14,opt,name=end_comment,json=endComment,proto3" json:"end_comment,omitempty"`
@@ -581,12 +582,15 @@ func (x *ApprovalStep) GetMorePeople() bool {
 type Review struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Members of any of them may do it, never the one who had the access.
-	Groups  []string               `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	Groups []string `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Until when it is to be done; later than the end of the access.
 	DueTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=due_time,json=dueTime,proto3" json:"due_time,omitempty"`
 	// Who did it, when, and what they said. Empty until then.
-	Subject       string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
-	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
-	Comment       string                 `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
+	Subject string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	Time    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	Comment string                 `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
+	// When it was recorded that nobody had done it by due_time; empty until then. It can be done all the same.
+	OverdueTime   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=overdue_time,json=overdueTime,proto3" json:"overdue_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -654,6 +658,13 @@ func (x *Review) GetComment() string {
 		return x.Comment
 	}
 	return ""
+}
+
+func (x *Review) GetOverdueTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OverdueTime
+	}
+	return nil
 }
 
 // Extension is what is asked for by somebody who needs an active grant for longer.
@@ -1073,7 +1084,7 @@ type Pool struct {
 	NeedsApproval   bool                 `protobuf:"varint,7,opt,name=needs_approval,json=needsApproval,proto3" json:"needs_approval,omitempty"`
 	MaxDuration     *durationpb.Duration `protobuf:"bytes,8,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
 	DefaultDuration *durationpb.Duration `protobuf:"bytes,9,opt,name=default_duration,json=defaultDuration,proto3" json:"default_duration,omitempty"`
-	// Groups whose members approve for it by the policy, whoever asks.
+	// Groups whose members approve for it by the policy, whoever asks. Not those that only review an emergency.
 	ApproverGroups []string `protobuf:"bytes,10,rep,name=approver_groups,json=approverGroups,proto3" json:"approver_groups,omitempty"`
 	// What policy asks the requester for.
 	Inputs []*Input `protobuf:"bytes,11,rep,name=inputs,proto3" json:"inputs,omitempty"`
@@ -2603,7 +2614,8 @@ type RevokeGrantsResponse struct {
 	Covered *OpenGrants            `protobuf:"bytes,1,opt,name=covered,proto3" json:"covered,omitempty"`
 	// The first 200 of them, as they are now.
 	Grants []*Grant `protobuf:"bytes,2,rep,name=grants,proto3" json:"grants,omitempty"`
-	// How many could not be ended; the same call ends them later.
+	// How many could not be ended, or cannot be: the same call ends them later, but for those of which the store cannot read
+	// what was given. No node admits anybody by these.
 	Failed        uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2952,7 +2964,8 @@ type CreateLockResponse struct {
 	// In a dry run, the lock as it would be.
 	Lock    *Lock       `protobuf:"bytes,1,opt,name=lock,proto3" json:"lock,omitempty"`
 	Covered *OpenGrants `protobuf:"bytes,2,opt,name=covered,proto3" json:"covered,omitempty"`
-	// How many of them could not be ended yet; they are tried again until they are.
+	// How many of them could not be ended yet, or cannot be: they are tried again until they are, but for those of which the
+	// store cannot read what was given. No node admits anybody by these.
 	Failed        uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3605,7 +3618,7 @@ type ListGrantsRequest struct {
 	States      []Grant_State `protobuf:"varint,4,rep,packed,name=states,proto3,enum=haproxyaccess.v1.Grant_State" json:"states,omitempty"`
 	// Only what waits for the caller's approval.
 	AwaitingMyApproval bool `protobuf:"varint,5,opt,name=awaiting_my_approval,json=awaitingMyApproval,proto3" json:"awaiting_my_approval,omitempty"`
-	// Only what waits for the caller's review.
+	// Only what waits for the caller's review, now or when its access has ended: what is active cannot be reviewed yet.
 	AwaitingMyReview bool `protobuf:"varint,8,opt,name=awaiting_my_review,json=awaitingMyReview,proto3" json:"awaiting_my_review,omitempty"`
 	// 1 to 200; 50 if zero.
 	PageSize uint32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -5111,8 +5124,8 @@ type GrantEvent struct {
 	Pool        string `protobuf:"bytes,5,opt,name=pool,proto3" json:"pool,omitempty"`
 	Subject     string `protobuf:"bytes,6,opt,name=subject,proto3" json:"subject,omitempty"`
 	// "request", "approve", "complete", "withdraw", "activate", "deny", "cancel", "lapse", "expire", "revoke",
-	// "ask_extension", "extend", "deny_extension", "cancel_extension", "lapse_extension", "review"; without a grant "refuse",
-	// "lock", "unlock", "policy".
+	// "ask_extension", "extend", "deny_extension", "cancel_extension", "lapse_extension", "review", "review_overdue";
+	// without a grant "refuse", "lock", "unlock", "policy".
 	Verb string `protobuf:"bytes,7,opt,name=verb,proto3" json:"verb,omitempty"`
 	// Who; empty for the clock and for policy.
 	Actor string      `protobuf:"bytes,8,opt,name=actor,proto3" json:"actor,omitempty"`
@@ -5654,13 +5667,14 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"morePeople\x1a6\n" +
 	"\x06Quorum\x12\x16\n" +
 	"\x06groups\x18\x01 \x03(\tR\x06groups\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\rR\x05count\"\xbb\x01\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\"\xfa\x01\n" +
 	"\x06Review\x12\x16\n" +
 	"\x06groups\x18\x01 \x03(\tR\x06groups\x125\n" +
 	"\bdue_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\adueTime\x12\x18\n" +
 	"\asubject\x18\x03 \x01(\tR\asubject\x12.\n" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
-	"\acomment\x18\x05 \x01(\tR\acomment\"\xc0\x03\n" +
+	"\acomment\x18\x05 \x01(\tR\acomment\x12=\n" +
+	"\foverdue_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\voverdueTime\"\xc0\x03\n" +
 	"\tExtension\x125\n" +
 	"\bduration\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12?\n" +
@@ -6263,153 +6277,154 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	71,  // 16: haproxyaccess.v1.ApprovalStep.any_of:type_name -> haproxyaccess.v1.ApprovalStep.Quorum
 	80,  // 17: haproxyaccess.v1.Review.due_time:type_name -> google.protobuf.Timestamp
 	80,  // 18: haproxyaccess.v1.Review.time:type_name -> google.protobuf.Timestamp
-	79,  // 19: haproxyaccess.v1.Extension.duration:type_name -> google.protobuf.Duration
-	72,  // 20: haproxyaccess.v1.Extension.inputs:type_name -> haproxyaccess.v1.Extension.InputsEntry
-	2,   // 21: haproxyaccess.v1.Extension.approvals:type_name -> haproxyaccess.v1.Approval
-	80,  // 22: haproxyaccess.v1.Extension.request_time:type_name -> google.protobuf.Timestamp
-	80,  // 23: haproxyaccess.v1.Extension.lapse_time:type_name -> google.protobuf.Timestamp
-	80,  // 24: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
-	80,  // 25: haproxyaccess.v1.Enforcement.streams_until:type_name -> google.protobuf.Timestamp
-	8,   // 26: haproxyaccess.v1.Enforcement.nodes:type_name -> haproxyaccess.v1.NodeEnforcement
-	80,  // 27: haproxyaccess.v1.NodeEnforcement.write_time:type_name -> google.protobuf.Timestamp
-	80,  // 28: haproxyaccess.v1.NodeEnforcement.verify_time:type_name -> google.protobuf.Timestamp
-	80,  // 29: haproxyaccess.v1.NodeEnforcement.remove_time:type_name -> google.protobuf.Timestamp
-	80,  // 30: haproxyaccess.v1.NodeEnforcement.first_admitted_time:type_name -> google.protobuf.Timestamp
-	80,  // 31: haproxyaccess.v1.NodeEnforcement.last_admitted_time:type_name -> google.protobuf.Timestamp
-	80,  // 32: haproxyaccess.v1.NodeEnforcement.first_refused_after_end_time:type_name -> google.protobuf.Timestamp
-	79,  // 33: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
-	79,  // 34: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
-	6,   // 35: haproxyaccess.v1.Pool.inputs:type_name -> haproxyaccess.v1.Input
-	33,  // 36: haproxyaccess.v1.Pool.lock:type_name -> haproxyaccess.v1.Lock
-	9,   // 37: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
-	79,  // 38: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
-	80,  // 39: haproxyaccess.v1.PreviewAccessRequest.start_time:type_name -> google.protobuf.Timestamp
-	73,  // 40: haproxyaccess.v1.PreviewAccessRequest.inputs:type_name -> haproxyaccess.v1.PreviewAccessRequest.InputsEntry
-	79,  // 41: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
-	79,  // 42: haproxyaccess.v1.PreviewAccessResponse.default_duration:type_name -> google.protobuf.Duration
-	3,   // 43: haproxyaccess.v1.PreviewAccessResponse.steps:type_name -> haproxyaccess.v1.ApprovalStep
-	79,  // 44: haproxyaccess.v1.PreviewAccessResponse.pending_for:type_name -> google.protobuf.Duration
-	6,   // 45: haproxyaccess.v1.PreviewAccessResponse.inputs:type_name -> haproxyaccess.v1.Input
-	74,  // 46: haproxyaccess.v1.PreviewAccessResponse.findings:type_name -> haproxyaccess.v1.PreviewAccessResponse.Finding
-	33,  // 47: haproxyaccess.v1.PreviewAccessResponse.lock:type_name -> haproxyaccess.v1.Lock
-	79,  // 48: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
-	80,  // 49: haproxyaccess.v1.RequestAccessRequest.start_time:type_name -> google.protobuf.Timestamp
-	75,  // 50: haproxyaccess.v1.RequestAccessRequest.inputs:type_name -> haproxyaccess.v1.RequestAccessRequest.InputsEntry
-	1,   // 51: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 52: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 53: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 54: haproxyaccess.v1.RevokeAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	79,  // 55: haproxyaccess.v1.ExtendAccessRequest.duration:type_name -> google.protobuf.Duration
-	76,  // 56: haproxyaccess.v1.ExtendAccessRequest.inputs:type_name -> haproxyaccess.v1.ExtendAccessRequest.InputsEntry
-	1,   // 57: haproxyaccess.v1.ExtendAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 58: haproxyaccess.v1.CancelExtensionResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 59: haproxyaccess.v1.WithdrawApprovalResponse.grant:type_name -> haproxyaccess.v1.Grant
-	1,   // 60: haproxyaccess.v1.ReviewAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	0,   // 61: haproxyaccess.v1.RevokeGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
-	32,  // 62: haproxyaccess.v1.RevokeGrantsResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
-	1,   // 63: haproxyaccess.v1.RevokeGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	80,  // 64: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
-	80,  // 65: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
-	80,  // 66: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
-	80,  // 67: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
-	33,  // 68: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
-	32,  // 69: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
-	33,  // 70: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
-	33,  // 71: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
-	80,  // 72: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	80,  // 73: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
-	69,  // 74: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
-	80,  // 75: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
-	80,  // 76: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
-	1,   // 77: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
-	0,   // 78: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
-	1,   // 79: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	80,  // 80: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
-	52,  // 81: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
-	80,  // 82: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
-	80,  // 83: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	77,  // 84: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
-	79,  // 85: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
-	80,  // 86: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
-	80,  // 87: haproxyaccess.v1.NodeStatus.last_drift_time:type_name -> google.protobuf.Timestamp
-	55,  // 88: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	55,  // 89: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	55,  // 90: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	55,  // 91: haproxyaccess.v1.DrainPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	80,  // 92: haproxyaccess.v1.Environment.register_time:type_name -> google.protobuf.Timestamp
-	62,  // 93: haproxyaccess.v1.RegisterEnvironmentResponse.environment:type_name -> haproxyaccess.v1.Environment
-	32,  // 94: haproxyaccess.v1.RemoveEnvironmentResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
-	62,  // 95: haproxyaccess.v1.ListEnvironmentsResponse.environments:type_name -> haproxyaccess.v1.Environment
-	0,   // 96: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
-	0,   // 97: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
-	80,  // 98: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
-	80,  // 99: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
-	80,  // 100: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
-	78,  // 101: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
-	79,  // 102: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
-	2,   // 103: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
-	33,  // 104: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
-	80,  // 105: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
-	80,  // 106: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
-	10,  // 107: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
-	12,  // 108: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
-	14,  // 109: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
-	16,  // 110: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
-	18,  // 111: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
-	20,  // 112: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
-	44,  // 113: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
-	46,  // 114: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
-	22,  // 115: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
-	24,  // 116: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
-	26,  // 117: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
-	28,  // 118: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
-	30,  // 119: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
-	34,  // 120: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
-	36,  // 121: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
-	38,  // 122: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
-	40,  // 123: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
-	42,  // 124: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
-	48,  // 125: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
-	50,  // 126: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
-	53,  // 127: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
-	56,  // 128: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
-	58,  // 129: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
-	60,  // 130: haproxyaccess.v1.AccessAPI.DrainPoolServer:input_type -> haproxyaccess.v1.DrainPoolServerRequest
-	63,  // 131: haproxyaccess.v1.AccessAPI.RegisterEnvironment:input_type -> haproxyaccess.v1.RegisterEnvironmentRequest
-	65,  // 132: haproxyaccess.v1.AccessAPI.RemoveEnvironment:input_type -> haproxyaccess.v1.RemoveEnvironmentRequest
-	67,  // 133: haproxyaccess.v1.AccessAPI.ListEnvironments:input_type -> haproxyaccess.v1.ListEnvironmentsRequest
-	11,  // 134: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
-	13,  // 135: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
-	15,  // 136: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
-	17,  // 137: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
-	19,  // 138: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
-	21,  // 139: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
-	45,  // 140: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
-	47,  // 141: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
-	23,  // 142: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
-	25,  // 143: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
-	27,  // 144: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
-	29,  // 145: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
-	31,  // 146: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
-	35,  // 147: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
-	37,  // 148: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
-	39,  // 149: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
-	41,  // 150: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
-	43,  // 151: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
-	49,  // 152: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
-	51,  // 153: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
-	54,  // 154: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
-	57,  // 155: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
-	59,  // 156: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
-	61,  // 157: haproxyaccess.v1.AccessAPI.DrainPoolServer:output_type -> haproxyaccess.v1.DrainPoolServerResponse
-	64,  // 158: haproxyaccess.v1.AccessAPI.RegisterEnvironment:output_type -> haproxyaccess.v1.RegisterEnvironmentResponse
-	66,  // 159: haproxyaccess.v1.AccessAPI.RemoveEnvironment:output_type -> haproxyaccess.v1.RemoveEnvironmentResponse
-	68,  // 160: haproxyaccess.v1.AccessAPI.ListEnvironments:output_type -> haproxyaccess.v1.ListEnvironmentsResponse
-	134, // [134:161] is the sub-list for method output_type
-	107, // [107:134] is the sub-list for method input_type
-	107, // [107:107] is the sub-list for extension type_name
-	107, // [107:107] is the sub-list for extension extendee
-	0,   // [0:107] is the sub-list for field type_name
+	80,  // 19: haproxyaccess.v1.Review.overdue_time:type_name -> google.protobuf.Timestamp
+	79,  // 20: haproxyaccess.v1.Extension.duration:type_name -> google.protobuf.Duration
+	72,  // 21: haproxyaccess.v1.Extension.inputs:type_name -> haproxyaccess.v1.Extension.InputsEntry
+	2,   // 22: haproxyaccess.v1.Extension.approvals:type_name -> haproxyaccess.v1.Approval
+	80,  // 23: haproxyaccess.v1.Extension.request_time:type_name -> google.protobuf.Timestamp
+	80,  // 24: haproxyaccess.v1.Extension.lapse_time:type_name -> google.protobuf.Timestamp
+	80,  // 25: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
+	80,  // 26: haproxyaccess.v1.Enforcement.streams_until:type_name -> google.protobuf.Timestamp
+	8,   // 27: haproxyaccess.v1.Enforcement.nodes:type_name -> haproxyaccess.v1.NodeEnforcement
+	80,  // 28: haproxyaccess.v1.NodeEnforcement.write_time:type_name -> google.protobuf.Timestamp
+	80,  // 29: haproxyaccess.v1.NodeEnforcement.verify_time:type_name -> google.protobuf.Timestamp
+	80,  // 30: haproxyaccess.v1.NodeEnforcement.remove_time:type_name -> google.protobuf.Timestamp
+	80,  // 31: haproxyaccess.v1.NodeEnforcement.first_admitted_time:type_name -> google.protobuf.Timestamp
+	80,  // 32: haproxyaccess.v1.NodeEnforcement.last_admitted_time:type_name -> google.protobuf.Timestamp
+	80,  // 33: haproxyaccess.v1.NodeEnforcement.first_refused_after_end_time:type_name -> google.protobuf.Timestamp
+	79,  // 34: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
+	79,  // 35: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
+	6,   // 36: haproxyaccess.v1.Pool.inputs:type_name -> haproxyaccess.v1.Input
+	33,  // 37: haproxyaccess.v1.Pool.lock:type_name -> haproxyaccess.v1.Lock
+	9,   // 38: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
+	79,  // 39: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
+	80,  // 40: haproxyaccess.v1.PreviewAccessRequest.start_time:type_name -> google.protobuf.Timestamp
+	73,  // 41: haproxyaccess.v1.PreviewAccessRequest.inputs:type_name -> haproxyaccess.v1.PreviewAccessRequest.InputsEntry
+	79,  // 42: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
+	79,  // 43: haproxyaccess.v1.PreviewAccessResponse.default_duration:type_name -> google.protobuf.Duration
+	3,   // 44: haproxyaccess.v1.PreviewAccessResponse.steps:type_name -> haproxyaccess.v1.ApprovalStep
+	79,  // 45: haproxyaccess.v1.PreviewAccessResponse.pending_for:type_name -> google.protobuf.Duration
+	6,   // 46: haproxyaccess.v1.PreviewAccessResponse.inputs:type_name -> haproxyaccess.v1.Input
+	74,  // 47: haproxyaccess.v1.PreviewAccessResponse.findings:type_name -> haproxyaccess.v1.PreviewAccessResponse.Finding
+	33,  // 48: haproxyaccess.v1.PreviewAccessResponse.lock:type_name -> haproxyaccess.v1.Lock
+	79,  // 49: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
+	80,  // 50: haproxyaccess.v1.RequestAccessRequest.start_time:type_name -> google.protobuf.Timestamp
+	75,  // 51: haproxyaccess.v1.RequestAccessRequest.inputs:type_name -> haproxyaccess.v1.RequestAccessRequest.InputsEntry
+	1,   // 52: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 53: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 54: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 55: haproxyaccess.v1.RevokeAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	79,  // 56: haproxyaccess.v1.ExtendAccessRequest.duration:type_name -> google.protobuf.Duration
+	76,  // 57: haproxyaccess.v1.ExtendAccessRequest.inputs:type_name -> haproxyaccess.v1.ExtendAccessRequest.InputsEntry
+	1,   // 58: haproxyaccess.v1.ExtendAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 59: haproxyaccess.v1.CancelExtensionResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 60: haproxyaccess.v1.WithdrawApprovalResponse.grant:type_name -> haproxyaccess.v1.Grant
+	1,   // 61: haproxyaccess.v1.ReviewAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
+	0,   // 62: haproxyaccess.v1.RevokeGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
+	32,  // 63: haproxyaccess.v1.RevokeGrantsResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	1,   // 64: haproxyaccess.v1.RevokeGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
+	80,  // 65: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
+	80,  // 66: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
+	80,  // 67: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
+	80,  // 68: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
+	33,  // 69: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
+	32,  // 70: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	33,  // 71: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
+	33,  // 72: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
+	80,  // 73: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	80,  // 74: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
+	69,  // 75: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
+	80,  // 76: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
+	80,  // 77: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
+	1,   // 78: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
+	0,   // 79: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
+	1,   // 80: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
+	80,  // 81: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	52,  // 82: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
+	80,  // 83: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
+	80,  // 84: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	77,  // 85: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
+	79,  // 86: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
+	80,  // 87: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
+	80,  // 88: haproxyaccess.v1.NodeStatus.last_drift_time:type_name -> google.protobuf.Timestamp
+	55,  // 89: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	55,  // 90: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	55,  // 91: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	55,  // 92: haproxyaccess.v1.DrainPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	80,  // 93: haproxyaccess.v1.Environment.register_time:type_name -> google.protobuf.Timestamp
+	62,  // 94: haproxyaccess.v1.RegisterEnvironmentResponse.environment:type_name -> haproxyaccess.v1.Environment
+	32,  // 95: haproxyaccess.v1.RemoveEnvironmentResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	62,  // 96: haproxyaccess.v1.ListEnvironmentsResponse.environments:type_name -> haproxyaccess.v1.Environment
+	0,   // 97: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
+	0,   // 98: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
+	80,  // 99: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
+	80,  // 100: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
+	80,  // 101: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
+	78,  // 102: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
+	79,  // 103: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
+	2,   // 104: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
+	33,  // 105: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
+	80,  // 106: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
+	80,  // 107: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
+	10,  // 108: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
+	12,  // 109: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
+	14,  // 110: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
+	16,  // 111: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
+	18,  // 112: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
+	20,  // 113: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
+	44,  // 114: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
+	46,  // 115: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
+	22,  // 116: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
+	24,  // 117: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
+	26,  // 118: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
+	28,  // 119: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
+	30,  // 120: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
+	34,  // 121: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
+	36,  // 122: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
+	38,  // 123: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
+	40,  // 124: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
+	42,  // 125: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
+	48,  // 126: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
+	50,  // 127: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
+	53,  // 128: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
+	56,  // 129: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
+	58,  // 130: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
+	60,  // 131: haproxyaccess.v1.AccessAPI.DrainPoolServer:input_type -> haproxyaccess.v1.DrainPoolServerRequest
+	63,  // 132: haproxyaccess.v1.AccessAPI.RegisterEnvironment:input_type -> haproxyaccess.v1.RegisterEnvironmentRequest
+	65,  // 133: haproxyaccess.v1.AccessAPI.RemoveEnvironment:input_type -> haproxyaccess.v1.RemoveEnvironmentRequest
+	67,  // 134: haproxyaccess.v1.AccessAPI.ListEnvironments:input_type -> haproxyaccess.v1.ListEnvironmentsRequest
+	11,  // 135: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
+	13,  // 136: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
+	15,  // 137: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
+	17,  // 138: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
+	19,  // 139: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
+	21,  // 140: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
+	45,  // 141: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
+	47,  // 142: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
+	23,  // 143: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
+	25,  // 144: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
+	27,  // 145: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
+	29,  // 146: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
+	31,  // 147: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
+	35,  // 148: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
+	37,  // 149: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
+	39,  // 150: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
+	41,  // 151: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
+	43,  // 152: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
+	49,  // 153: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
+	51,  // 154: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
+	54,  // 155: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
+	57,  // 156: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
+	59,  // 157: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
+	61,  // 158: haproxyaccess.v1.AccessAPI.DrainPoolServer:output_type -> haproxyaccess.v1.DrainPoolServerResponse
+	64,  // 159: haproxyaccess.v1.AccessAPI.RegisterEnvironment:output_type -> haproxyaccess.v1.RegisterEnvironmentResponse
+	66,  // 160: haproxyaccess.v1.AccessAPI.RemoveEnvironment:output_type -> haproxyaccess.v1.RemoveEnvironmentResponse
+	68,  // 161: haproxyaccess.v1.AccessAPI.ListEnvironments:output_type -> haproxyaccess.v1.ListEnvironmentsResponse
+	135, // [135:162] is the sub-list for method output_type
+	108, // [108:135] is the sub-list for method input_type
+	108, // [108:108] is the sub-list for extension type_name
+	108, // [108:108] is the sub-list for extension extendee
+	0,   // [0:108] is the sub-list for field type_name
 }
 
 func init() { file_api_haproxyaccess_v1_haproxyaccess_proto_init() }

@@ -908,6 +908,35 @@ func (m *Review) validate(all bool) error {
 
 	// no validation rules for Comment
 
+	if all {
+		switch v := interface{}(m.GetOverdueTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, ReviewValidationError{
+					field:  "OverdueTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, ReviewValidationError{
+					field:  "OverdueTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetOverdueTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return ReviewValidationError{
+				field:  "OverdueTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
 	if len(errors) > 0 {
 		return ReviewMultiError(errors)
 	}

@@ -68,8 +68,8 @@ type AccessAPIClient interface {
 	ApproveAccess(ctx context.Context, in *ApproveAccessRequest, opts ...grpc.CallOption) (*ApproveAccessResponse, error)
 	// DenyAccess denies a pending grant as it was shown (etag).
 	DenyAccess(ctx context.Context, in *DenyAccessRequest, opts ...grpc.CallOption) (*DenyAccessResponse, error)
-	// RevokeAccess ends a grant: by its subject (giving it up, or cancelling what is pending), an approver of its pool, or
-	// an operator.
+	// RevokeAccess ends a grant: by its subject (giving it up, or cancelling what is pending), an approver of its pool, an
+	// operator, or, if it was taken in an emergency, a member of the groups that review it.
 	RevokeAccess(ctx context.Context, in *RevokeAccessRequest, opts ...grpc.CallOption) (*RevokeAccessResponse, error)
 	// GetGrant reads one grant.
 	GetGrant(ctx context.Context, in *GetGrantRequest, opts ...grpc.CallOption) (*GetGrantResponse, error)
@@ -82,7 +82,8 @@ type AccessAPIClient interface {
 	CancelExtension(ctx context.Context, in *CancelExtensionRequest, opts ...grpc.CallOption) (*CancelExtensionResponse, error)
 	// WithdrawApproval takes the caller's own approval back while others are missing.
 	WithdrawApproval(ctx context.Context, in *WithdrawApprovalRequest, opts ...grpc.CallOption) (*WithdrawApprovalResponse, error)
-	// ReviewAccess records that somebody looked at what was done by access that was taken in an emergency.
+	// ReviewAccess records that somebody looked at what was done by access that was taken in an emergency. While it is open
+	// the answer is 409: it is the look afterwards.
 	ReviewAccess(ctx context.Context, in *ReviewAccessRequest, opts ...grpc.CallOption) (*ReviewAccessResponse, error)
 	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. Operators only.
 	RevokeGrants(ctx context.Context, in *RevokeGrantsRequest, opts ...grpc.CallOption) (*RevokeGrantsResponse, error)
@@ -422,8 +423,8 @@ type AccessAPIServer interface {
 	ApproveAccess(context.Context, *ApproveAccessRequest) (*ApproveAccessResponse, error)
 	// DenyAccess denies a pending grant as it was shown (etag).
 	DenyAccess(context.Context, *DenyAccessRequest) (*DenyAccessResponse, error)
-	// RevokeAccess ends a grant: by its subject (giving it up, or cancelling what is pending), an approver of its pool, or
-	// an operator.
+	// RevokeAccess ends a grant: by its subject (giving it up, or cancelling what is pending), an approver of its pool, an
+	// operator, or, if it was taken in an emergency, a member of the groups that review it.
 	RevokeAccess(context.Context, *RevokeAccessRequest) (*RevokeAccessResponse, error)
 	// GetGrant reads one grant.
 	GetGrant(context.Context, *GetGrantRequest) (*GetGrantResponse, error)
@@ -436,7 +437,8 @@ type AccessAPIServer interface {
 	CancelExtension(context.Context, *CancelExtensionRequest) (*CancelExtensionResponse, error)
 	// WithdrawApproval takes the caller's own approval back while others are missing.
 	WithdrawApproval(context.Context, *WithdrawApprovalRequest) (*WithdrawApprovalResponse, error)
-	// ReviewAccess records that somebody looked at what was done by access that was taken in an emergency.
+	// ReviewAccess records that somebody looked at what was done by access that was taken in an emergency. While it is open
+	// the answer is 409: it is the look afterwards.
 	ReviewAccess(context.Context, *ReviewAccessRequest) (*ReviewAccessResponse, error)
 	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. Operators only.
 	RevokeGrants(context.Context, *RevokeGrantsRequest) (*RevokeGrantsResponse, error)

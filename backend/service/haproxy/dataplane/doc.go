@@ -21,5 +21,5 @@
 // A Client is safe for concurrent use. It holds no lock over a call, but that one asks for the dialect at a time: one
 // writer a node is the caller's duty, since the API itself loses and doubles entries when two callers write the same map.
 //
-// It imports the standard library and client-native's models, and nothing else of this project.
+// It imports the standard library, client-native's models, and of this project secretfile alone.
 package dataplane

@@ -116,7 +116,7 @@ func TestChangedPasswordFileCountsAtTheNextCall(t *testing.T) {
 	} {
 		write(text)
 		noError(t, read()) // with the password of before
-		if err := c.CredentialError(); err == nil || !strings.Contains(err.Error(), "password: read password file: it ") {
+		if err := c.CredentialError(); err == nil || !strings.Contains(err.Error(), "password: ") {
 			t.Errorf("%s: credential error is %v", name, err)
 		}
 	}
@@ -125,6 +125,13 @@ func TestChangedPasswordFileCountsAtTheNextCall(t *testing.T) {
 	write("marker-NEXT")
 	noError(t, read())
 	noError(t, c.CredentialError())
+	// One that everybody can read is none.
+	write("marker-OTHER")
+	noError(t, os.Chmod(path, 0o644))
+	noError(t, read()) // with the password of before
+	if err := c.CredentialError(); err == nil || strings.Contains(err.Error(), "marker") {
+		t.Errorf("a file that everybody can read: %v", err)
+	}
 }
 
 func TestPasswordFileLosesOneNewlineOnly(t *testing.T) {

@@ -4,28 +4,19 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-)
 
-const maxPassword = 4096
+	"github.com/haproxy-access/clutch-haproxy-access/backend/internal/secretfile"
+)
 
 // FilePassword returns a function for Options.Password that reads the password from a file at every call. The file
 // is read each time because no time stamp tells reliably that it has changed, and reading it costs less than a call.
-// It may hold one trailing newline; an empty file, one of several lines, or one above 4 KiB is an error.
+// It may hold one trailing newline; an empty file, one of several lines, one above 4 KiB, or one that others may read or
+// write (secretfile.Read says which) is an error.
 func FilePassword(path string) func() (string, error) {
 	return func() (string, error) {
-		file, err := os.Open(path)
-		if err != nil {
-			return "", fmt.Errorf("open password file: %w", err)
-		}
-		defer file.Close()
-		text, err := io.ReadAll(io.LimitReader(file, maxPassword+1))
+		text, err := secretfile.Read(path)
 		if err != nil {
 			return "", fmt.Errorf("read password file: %w", err)
-		}
-		if len(text) > maxPassword {
-			return "", errors.New("read password file: it is larger than 4 KiB")
 		}
 		text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
 		if len(text) == 0 {
