@@ -22,6 +22,10 @@ var rights = map[string]string{
 	"positions":   "INSERT SELECT UPDATE",
 	"replays":     "DELETE INSERT SELECT",
 	"transitions": "SELECT",
+
+	"environments": "INSERT SELECT UPDATE",
+	"nodes":        "DELETE INSERT SELECT UPDATE",
+	"reports":      "INSERT SELECT UPDATE",
 }
 
 // The role of a gateway has no right but what it needs: above all none by which it could get past what holds the log.
