@@ -18,7 +18,7 @@ var scopes = map[string]string{
 }
 
 // subScopes are those that the code makes: a new one must be taken into account here.
-var subScopes = []string{"accessguard", "node"}
+var subScopes = []string{"accessguard", "node", "discovery"}
 
 func page(t *testing.T) string {
 	t.Helper()

@@ -109,6 +109,8 @@ func (r reader) scope(x ast.Expr) (beginning, labels string) {
 		return beginning, ""
 	case last(x) == "node()":
 		return beginning + "node_", "node"
+	case last(x) == "discovery()":
+		return beginning + "discovery_", "discovery"
 	}
 	r.t.Errorf("%s: a metric of a scope that this test does not know", r.where)
 	return "", ""

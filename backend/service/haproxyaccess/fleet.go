@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/uber-go/tally/v4"
 	"go.uber.org/zap"
 
 	accessv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxyaccess/v1"
@@ -61,13 +62,13 @@ func forget(p parts, nodes []string, o *observer) {
 
 // Discovered implements haproxy.Observer.
 func (o *observer) Discovered(discovery string, nodes int) {
-	o.scope.Tagged(map[string]string{"discovery": discovery}).Gauge("discovered_nodes").Update(float64(nodes))
+	o.discovery(discovery).Gauge("nodes").Update(float64(nodes))
 	o.log.Info("a discovery has found other nodes than before", zap.String("discovery", discovery), zap.Int("nodes", nodes))
 }
 
 // DiscoveryFailed implements haproxy.Observer.
 func (o *observer) DiscoveryFailed(discovery string, err error) {
-	o.scope.Tagged(map[string]string{"discovery": discovery}).Counter("discovery_failed").Inc(1)
+	o.discovery(discovery).Counter("failed").Inc(1)
 	o.log.Error("a discovery was not answered, or not believed; the nodes that are known stay",
 		zap.String("discovery", discovery), zap.Error(err))
 }
@@ -100,4 +101,8 @@ func (o *observer) EnvironmentGone(name string) {
 func (o *observer) WatchFailed(err error) {
 	o.scope.Counter("watch_failed").Inc(1)
 	o.log.Error("what is found of the fleet could not be kept; it is tried again", zap.Error(err))
+}
+
+func (o *observer) discovery(name string) tally.Scope {
+	return o.scope.SubScope("discovery").Tagged(map[string]string{"discovery": name})
 }

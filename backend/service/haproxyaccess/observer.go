@@ -7,6 +7,7 @@ import (
 	"github.com/uber-go/tally/v4"
 	"go.uber.org/zap"
 
+	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
 )
 
@@ -31,12 +32,35 @@ func (o *observer) Passed(node string, r reconcile.Result) {
 	s.Timer("pass_time").Record(r.Took)
 	s.Gauge("revision").Update(float64(r.Revision))
 	s.Gauge("clock_offset_seconds").Update(r.Worker.Offset.Seconds())
+	s.Gauge("rows").Update(float64(r.Rows[desired.Grants]))
+	for _, removal := range r.Removals {
+		s.Timer("removal_lag").Record(removal.Lag())
+	}
+	o.beside(node, r)
+	if r.Kind == reconcile.Full {
+		s.Gauge("lease_age_seconds").Update(r.LeaseAge.Seconds())
+	}
 	if r.Worker.Offset != 0 {
 		o.log.Warn("a node's clock is off", zap.String("node", node), zap.Duration("offset", r.Worker.Offset))
 	}
 	if r.Writes > 0 {
 		o.log.Info("node brought in line", zap.String("node", node), zap.Int64("revision", r.Revision),
 			zap.Int("writes", r.Writes), zap.Duration("took", r.Took))
+	}
+}
+
+// beside tells what was done to running streams and older workers, where the node can be asked.
+func (o *observer) beside(node string, r reconcile.Result) {
+	s := o.node(node)
+	s.Counter("streams_cut").Inc(int64(r.StreamsCut))
+	if r.StreamsErr != nil {
+		s.Counter("streams_failed").Inc(1)
+		o.log.Warn("running streams could not be ended; it is tried again", zap.String("node", node), zap.Error(r.StreamsErr))
+	}
+	if r.EldersErr != nil {
+		s.Counter("old_workers_failed").Inc(1)
+		o.log.Warn("older workers could not be reached; their rows end with their lease, or with them",
+			zap.String("node", node), zap.Error(r.EldersErr))
 	}
 }
 
