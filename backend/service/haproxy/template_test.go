@@ -52,6 +52,14 @@ func TestAnEnvironmentComesAndGoesWithoutAReload(t *testing.T) {
 		}
 	}
 
+	// A loop that runs already sees what comes later.
+	before := w.targets[1]
+	backends(two, "pr-1_web", "pr-1_new")
+	w.looks(1)
+	if state, err := before.Fixed(t.Context()); err != nil || state[desired.Pools]["pr-1/new"] != "pr-1_new" {
+		t.Errorf("the node holds %v, %v", state, err)
+	}
+
 	w.remove("pr-1")
 	if got := w.names(); got != "" || w.nodes() != "n1 prod pr-1, n2 prod pr-1" {
 		t.Errorf("once removed: pools %q, targets %s", got, w.nodes())
@@ -62,7 +70,7 @@ func TestAnEnvironmentComesAndGoesWithoutAReload(t *testing.T) {
 		t.Errorf("a while later: targets %s", got)
 	}
 	w.register("pr-1", "pr-*")
-	if got := w.names(); got != "pr-1/api pr-1/web" {
+	if got := w.names(); got != "pr-1/api pr-1/new pr-1/web" {
 		t.Errorf("registered again: pools %s", got)
 	}
 }
