@@ -35,7 +35,7 @@ type pass struct {
 	before memory
 	// leasing is told the leases that were found, and those to be written before they are: from then on the node may hold
 	// them, however the pass ends.
-	leasing func(read time.Time, found, given desired.Table)
+	leasing func(w Worker, read time.Time, found, given desired.Table)
 
 	content *content
 	want    desired.Sheets
