@@ -139,7 +139,7 @@ func TestWhatAnEnvironmentMayNotHaveIsLeftOutAlone(t *testing.T) {
 		}, "pr-1/api", "web.pr-1.preview.example"},
 		"the backend of a configured pool": {[]string{"pr-1_web", "pr-1_api"}, func(c *haproxyv1.Config) {
 			c.Environments[0].Pools[0].Backend = "pr-1_web"
-		}, "pr-1/api", `"pr-1_web" is taken`},
+		}, "pr-1/api", "backend pr-1_web is taken by staging/db"},
 		"a name that no pool has": {[]string{"pr-1_Web", "pr-1_api"}, func(*haproxyv1.Config) {}, "pr-1/api", "pool pr-1/Web"},
 		"a host that none can be": {[]string{"pr-1_we_b", "pr-1_api"}, func(*haproxyv1.Config) {}, "pr-1/api", "we_b.pr-1"},
 		"only such":               {[]string{"pr-1_Web"}, func(*haproxyv1.Config) {}, "", "pool pr-1/Web"},
@@ -248,7 +248,8 @@ func TestTemplateErrorsNameTheField(t *testing.T) {
 	if _, err := NewService(config); err == nil || !strings.Contains(err.Error(), "nodes[0].environments: ") {
 		t.Errorf("a node that serves nothing: %v", err)
 	}
-	if _, err := NewService(withTemplate(config, nil)); err != nil {
+	config = withDiscovery(t, config, func(d *haproxyv1.Discovery) { d.Node.Environments = nil })
+	if _, err := NewService(withTemplate(config, func(e *haproxyv1.EnvironmentTemplate) { e.Nodes = append(e.Nodes, "edge-*") })); err != nil {
 		t.Errorf("a node that serves a template's environments alone: %v", err)
 	}
 }
