@@ -117,7 +117,17 @@ func (r *record) verified(revision int64, now time.Time) []Removal {
 // the node.
 func (r *record) reports(p *pass, enforced map[string]int64, now time.Time) []Report {
 	var reports []Report
+	there := map[string]bool{}
+	if len(r.written) > 0 {
+		for _, value := range p.want[desired.Grants].Table {
+			_, id, _ := strings.Cut(value, ":")
+			there[id] = true
+		}
+	}
 	for id, at := range r.written {
+		if !there[id] {
+			continue // it has ended meanwhile
+		}
 		reports = append(reports, Report{GrantID: id, Revision: p.result.Revision, WrittenAt: at, VerifiedAt: now})
 	}
 	if !r.found {

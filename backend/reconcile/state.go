@@ -80,7 +80,8 @@ func (s *state) adopt(status Status) {
 func (s *state) take(status Status) {
 	mine := s.status.Environments
 	dialect := s.status.Dialect
-	s.status = status.clone()
+	status = status.clone()
+	s.status = status
 	if dialect != "" {
 		s.status.Dialect = dialect
 	}

@@ -37,13 +37,14 @@ type judge struct {
 	cut      map[string]time.Time // by grant: no stream of it was said to run
 	bounded  map[string]time.Time // by grant: until when one was said to run at most
 	gateways time.Time            // when a gateway, or the store, was last in trouble
+	first    map[string]time.Time // by node: a pass has first succeeded
 	lags     int
 }
 
 func newJudge(s *sim) *judge {
 	return &judge{
 		sim: s, reported: map[string]time.Time{}, everyone: map[string]time.Time{}, cut: map[string]time.Time{},
-		bounded: map[string]time.Time{},
+		bounded: map[string]time.Time{}, first: map[string]time.Time{},
 	}
 }
 
@@ -92,6 +93,9 @@ func (j *judge) leased(l *link, r desired.Row) {
 func (j *judge) passed(_ *gateway, node string, r reconcile.Result) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.first[node].IsZero() {
+		j.first[node] = time.Now()
+	}
 	for _, removal := range r.Removals {
 		j.lags++
 		if e := j.sim.entry(removal.GrantID); e != nil && e.ended != 0 && removal.EndedAt.After(time.Now()) {

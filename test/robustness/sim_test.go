@@ -111,7 +111,7 @@ func (s *sim) broken() string {
 // addNode makes a node, which may have files of an earlier life.
 func (s *sim) addNode(i int) *node {
 	n := newNode(fmt.Sprintf("n%d", i), time.Duration(10+s.draw(25))*time.Second)
-	k := kind{bulk: s.draw(2) == 0, prober: s.draw(2) == 0, elders: s.draw(2) == 0, streams: s.draw(3) == 0, fast: i < 3}
+	k := kind{bulk: s.draw(2) == 0, prober: s.draw(2) == 0, elders: s.draw(2) == 0, streams: s.draw(3) == 0, fast: i == 0}
 	if s.draw(4) == 0 {
 		n.files["grants.map"] = fmt.Sprintf("alice@example.com|prod/p0 %d:gone\nbob@example.com|staging/p1 9999999999:gone\n", begin.Add(time.Hour).Unix())
 		if s.draw(2) == 0 {

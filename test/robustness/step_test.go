@@ -346,7 +346,7 @@ func (s *sim) recorded() {
 			case !s.serves(n, environmentOf(e.key)):
 			case e.ended == 0 && r.VerifiedAt.IsZero():
 				s.fail("%s is not on record as verified on %s", e.grant.ID, n.name)
-			case e.ended != 0 && e.endedAt.After(newest.Add(settle)) && n.joined.Before(newest) && r.RemovedAt.IsZero():
+			case e.ended != 0 && e.endedAt.After(newest.Add(settle)) && !s.judge.first[n.name].After(e.endedAt.Add(-look)) && r.RemovedAt.IsZero():
 				s.fail("%s ended at %s and is not on record as removed on %s", e.grant.ID, stamp(e.endedAt), n.name)
 			}
 		}
