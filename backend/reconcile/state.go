@@ -176,6 +176,7 @@ func (s *state) passed(attempt int64, r Result, now time.Time, pending int, unse
 	if r.Kind == Full {
 		st.LastFull = r.Read
 	}
+	another := !r.Worker.follows(st.Worker)
 	st.Worker = r.Worker
 	st.Revision = max(st.Revision, r.Revision)
 	st.Rows, st.PendingRemovals = r.Rows[desired.Grants], pending
@@ -184,7 +185,7 @@ func (s *state) passed(attempt int64, r Result, now time.Time, pending int, unse
 	st.UnsettledUntil = unsettledUntil
 	s.drifted(r)
 	for i := range st.Environments {
-		st.Environments[i].pass(r, s.target, now, !unsettledUntil.IsZero())
+		st.Environments[i].pass(r, s.target, now, another, !unsettledUntil.IsZero())
 	}
 	s.mu.Unlock()
 	s.changed()
@@ -215,9 +216,11 @@ func (s *state) drifted(r Result) {
 // pass takes over what a pass has reached in one environment. A removal is enforced when no older worker can still hold
 // the row: it was taken out of them, or the lease there, frozen with the maps at the reload, has run out, or they were
 // stopped. While a write of ours may still arrive nothing more is enforced.
-func (e *EnvironmentStatus) pass(r Result, t Target, now time.Time, unsettled bool) {
+func (e *EnvironmentStatus) pass(r Result, t Target, now time.Time, another, unsettled bool) {
 	e.Open = r.Leases[e.Name] != ""
-	e.retract(now.Add(-r.Worker.Uptime - uptimeStep))
+	if another {
+		e.retract(now.Add(-r.Worker.Uptime - uptimeStep))
+	}
 	if r.cut {
 		e.CutRunning = max(e.CutRunning, r.Revision)
 		if t.Elders != nil || r.Worker.Uptime > t.HardStopAfter+margin {

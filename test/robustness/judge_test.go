@@ -117,6 +117,9 @@ func (j *judge) check() {
 		if n.weather.trouble() || n.dead || n.offset.Abs() > 500*time.Millisecond {
 			n.troubled = now
 		}
+		if n.weather.any() {
+			n.weathered = now
+		}
 		for _, w := range append([]*worker{n.running}, n.old...) {
 			j.checkWorker(n, w, now)
 		}
@@ -213,6 +216,9 @@ func (j *judge) since(n *node, w *worker, ended time.Time) (base time.Time, grac
 	if w.took.After(base) {
 		base = w.took
 	}
+	if n.lateAt.After(base) {
+		base, grace = n.lateAt, afterReload
+	}
 	if n.disturbed.After(ended.Add(-afterEdit)) {
 		grace = afterEdit
 		if n.disturbed.After(base) {
@@ -225,7 +231,7 @@ func (j *judge) since(n *node, w *worker, ended time.Time) (base time.Time, grac
 // checkOpen: where nothing is wrong a live grant works, without a gap.
 func (j *judge) checkOpen(n *node, admitted map[string]bool, now time.Time) {
 	recent := n.troubled
-	for _, t := range []time.Time{j.gateways, n.disturbed, n.joined} {
+	for _, t := range []time.Time{j.gateways, n.disturbed, n.joined, n.weathered} {
 		if t.After(recent) {
 			recent = t
 		}

@@ -103,8 +103,14 @@ func (l *link) call(ctx context.Context, word string, writes bool, do func(half 
 	return l.carry(ctx, met, delay, writes, do)
 }
 
-// carry does it, now or after the delay. What the caller does not wait for is done all the same, if it writes: by a live
-// gateway's call at any time, by a dead or a stopped one's within the call's deadline, which is what the take-over relies on.
+// writer reports whether the gateway is the node's writer, and well.
+func (l *link) writer() bool {
+	holder, _ := l.sim.locks.holder(l.node.name)
+	return l.gateway.fine() && (!l.sim.several || holder == l.gateway)
+}
+
+// carry does it, now or after the delay. What the caller does not wait for is done all the same, if it writes: at any time
+// while the caller is the node's writer, and else within the call's deadline, which is what the take-over relies on.
 func (l *link) carry(ctx context.Context, met fault, delay time.Duration, writes bool, do func(half bool) error) error {
 	sent := time.Now()
 	if delay > 0 {
@@ -123,9 +129,9 @@ func (l *link) carry(ctx context.Context, met fault, delay time.Duration, writes
 			timer.Stop()
 			if writes && !early {
 				l.sim.later(time.Until(sent.Add(delay)), func() {
-					if l.gateway.fine() || delay <= callTime {
+					if l.writer() || delay <= callTime {
 						_ = l.apply(met, writes, func(half bool) error {
-							l.node.lateCall = true
+							l.node.lateCall, l.node.lateAt = true, time.Now()
 							defer func() { l.node.lateCall = false }()
 							return do(half)
 						})

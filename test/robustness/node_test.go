@@ -63,6 +63,8 @@ type node struct {
 	// What the judge is told.
 	disturbed  time.Time            // somebody else has last written to memory or files, or has started HAProxy with other files
 	troubled   time.Time            // a fault was last in force
+	lateAt     time.Time            // such a call was last carried out
+	weathered  time.Time            // anything was last wrong with its calls
 	leaseGiven time.Time            // a gateway has last written a lease
 	looked     map[string]time.Time // by gateway: the newest reading of grants began then
 	left       time.Time            // it was taken out of the fleet; zero: it was not

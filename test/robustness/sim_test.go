@@ -18,8 +18,8 @@ import (
 var begin = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 const (
-	// One seed in twenty has a large fleet, the others a small one: what goes wrong on one node goes wrong there too.
-	largeFleet, smallFleet = 100, 12
+	// One seed in fifty has a large fleet, the others a small one: what goes wrong on one node goes wrong there too.
+	largeFleet, smallFleet = 100, 10
 
 	pools  = 3
 	people = 8
@@ -75,7 +75,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 	s.longest["fast"] = max(s.longest["fast"], 2*time.Second) // a node knows whole seconds only
 	s.judge = newJudge(s)
 	size := smallFleet
-	if seed%20 == 0 {
+	if seed%50 == 0 {
 		size = largeFleet
 	}
 	for i := range size {

@@ -195,7 +195,7 @@ func (s *sim) topology() {
 
 // scenario is one of those that chance would not come upon often.
 func (s *sim) scenario() {
-	switch s.draw(4) {
+	switch s.draw(7) {
 	case 0: // a grant is given while nodes are slow, the writer dies, and the grant is revoked
 		s.slow()
 		s.give()
@@ -229,6 +229,35 @@ func (s *sim) scenario() {
 			n.reload(time.Duration(s.draw(1000)) * time.Millisecond)
 		}
 		s.revoke(4)
+	case 4: // rows cannot be added anywhere, which is no excuse for those that must go
+		s.clear()
+		s.storeBack()
+		s.wait(settle+2*time.Second, 750*time.Millisecond)
+		for _, n := range s.nodes {
+			n.mu.Lock()
+			n.weather = weather{adds: true}
+			n.mu.Unlock()
+		}
+		for range 5 {
+			s.give()
+		}
+		s.wait(1500*time.Millisecond, 750*time.Millisecond)
+		s.revoke(5)
+		s.wait(3*time.Second, 500*time.Millisecond)
+		s.clear()
+	default: // every call may meet a fault while grants come and go
+		for _, n := range s.nodes {
+			n.mu.Lock()
+			n.weather = weather{faulty: true}
+			n.mu.Unlock()
+		}
+		for range 8 {
+			s.give()
+			s.give()
+			s.wait(time.Duration(s.draw(1500))*time.Millisecond, 400*time.Millisecond)
+			s.revoke(2)
+			s.wait(time.Duration(s.draw(1500))*time.Millisecond, 400*time.Millisecond)
+		}
 	}
 }
 
