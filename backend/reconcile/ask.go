@@ -137,12 +137,13 @@ func (a *streamsOf) add(q Question, s Status, e EnvironmentStatus, hardStop time
 	}
 }
 
-// streamsUntil is until when streams that nobody cuts can run: a worker that began after the row was gone has none, and
-// those before it are stopped. In the worker that had the row nothing bounds them.
+// streamsUntil is until when streams that nobody cuts can run: a worker that began after the row was gone has none, nor has
+// one in which they were cut, and those before it are stopped. In the worker that had the row nothing bounds them.
 func (q Question) streamsUntil(s Status, e EnvironmentStatus, hardStop time.Duration) (until time.Time, bounded bool) {
 	began := s.LastSuccess.Add(-s.Worker.Uptime) // at the latest
 	i := slices.IndexFunc(e.Marks, func(m Mark) bool { return m.Revision >= q.Revision })
-	if i < 0 || hardStop <= 0 || !began.Add(-uptimeStep).After(e.Marks[i].At) {
+	clean := i >= 0 && began.Add(-uptimeStep).After(e.Marks[i].At) || s.CutsStreams && e.CutRunning >= q.Revision
+	if !clean || hardStop <= 0 {
 		return time.Time{}, false
 	}
 	return began.Add(hardStop + margin), true

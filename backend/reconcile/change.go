@@ -55,7 +55,7 @@ func (p *pass) change(ctx context.Context, first Worker) error {
 		p.gone[key] = p.before.sheets[desired.Grants].Table[key]
 	}
 	if err := p.carryOut(ctx, []*job{j}); err != nil {
-		return err
+		return p.failed(ctx, err)
 	}
 	if err := p.verify(ctx, j); err != nil {
 		return fmt.Errorf("%s: %w", desired.Grants, err)

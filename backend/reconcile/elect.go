@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 )
 
@@ -15,7 +14,7 @@ func (l *loop) elected(ctx context.Context) bool {
 		return ctx.Err() == nil
 	}
 	for l.tenure == nil {
-		if !l.claim(ctx) && !l.sleep(ctx, l.timing.Claim/2+rand.N(l.timing.Claim/2+1), false) {
+		if !l.claim(ctx) && !l.sleep(ctx, l.spread(l.timing.Claim), false) {
 			return false
 		}
 	}
@@ -30,6 +29,9 @@ func (l *loop) elected(ctx context.Context) bool {
 		}
 	}
 	l.state.elect(true, l.fleet.options.Name)
+	if status, _ := l.state.mine(); status.UnsettledUntil.After(l.unsettled) {
+		l.unsettled = status.UnsettledUntil // a write of the writer before may still arrive
+	}
 	l.fleet.options.Observer.Elected(l.target.Name, true)
 	return ctx.Err() == nil
 }
@@ -52,6 +54,7 @@ func (l *loop) claim(ctx context.Context) bool {
 // depose ends this gateway's time as the writer: it knows nothing of the node from now on but what the next one says.
 func (l *loop) depose() {
 	l.release()
+	l.record = record{}
 	l.before, l.lastFull, l.next = memory{full: true, purge: true, cut: true}, time.Time{}, time.Time{}
 	l.state.elect(false, "")
 	l.fleet.options.Observer.Elected(l.target.Name, false)

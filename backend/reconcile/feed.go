@@ -18,6 +18,9 @@ const (
 	snapshotAge = 10 * time.Second
 	// endingsKept bounds the ends that are remembered for loops that lag behind.
 	endingsKept = 1 << 16
+	// endingsBefore is how many of the store's last changes are searched for ends at the beginning: what the writer before
+	// has not reported is reported by the next.
+	endingsBefore = 1000
 )
 
 // content is what the store held at some time after it was asked for.
@@ -144,15 +147,17 @@ func (f *feed) newEndings(ctx context.Context, revision int64) []Ending {
 	if f.endings == nil {
 		return nil
 	}
+	var known []Ending
 	if f.last == nil || f.endedTo > revision && f.last.revision > revision {
-		f.endedTo = revision // the beginning, or the store was restored from a backup
-		return nil
+		f.endedTo = max(0, revision-endingsBefore) // the beginning, or the store was restored from a backup
+	} else {
+		known = f.last.endings
 	}
 	ended, upTo, err := f.endings.Ended(ctx, f.endedTo)
 	if err != nil {
-		return f.last.endings
+		return known
 	}
 	f.endedTo = upTo
-	all := append(slices.Clip(f.last.endings), ended...)
+	all := append(slices.Clip(known), ended...)
 	return all[max(0, len(all)-endingsKept):]
 }

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,8 @@ type Options struct {
 	Board Board
 	// Ledger is told what became of grants; nil: nobody is.
 	Ledger Ledger
+	// Jitter is a time up to d by chance; nil: rand.N. A test that is to be repeated has its own.
+	Jitter func(node string, d time.Duration) time.Duration
 }
 
 // Fleet runs a loop for each node. It is safe for concurrent use.
@@ -48,6 +51,9 @@ type Fleet struct {
 
 // New makes the loops of the targets; none runs before Start.
 func New(o Options) *Fleet {
+	if o.Jitter == nil {
+		o.Jitter = func(_ string, d time.Duration) time.Duration { return rand.N(d + 1) }
+	}
 	f := &Fleet{
 		options: o, timing: o.Timing.withDefaults(), feed: newFeed(o.Source, o.Endings, o.Now), notices: newNotices(o.Board),
 		changed: make(chan struct{}), departed: map[string]*state{},
@@ -127,6 +133,9 @@ func (f *Fleet) SetTargets(targets []Target) {
 	if running {
 		closeAll(ended)
 	}
+	for _, l := range ended {
+		l.state.rest()
+	}
 	f.replace(next, begun, ended)
 	if running {
 		for _, l := range begun {
@@ -183,7 +192,6 @@ func (f *Fleet) replace(next, begun, ended []*loop) {
 			continue
 		}
 		old.release()
-		old.state.elect(false, "")
 		f.departed[old.target.Name] = old.state
 	}
 	f.loops = next

@@ -56,6 +56,16 @@ func (g *guard) prove(ctx context.Context) error {
 	return nil
 }
 
+// confirm proves anew, after all that a pass has seen, that nobody else was writing meanwhile. It answers of when that is.
+func (g *guard) confirm(ctx context.Context) (time.Time, error) {
+	if g.tenure == nil {
+		return g.now(), nil
+	}
+	g.proved = time.Time{}
+	err := g.prove(ctx)
+	return g.proved, err
+}
+
 // unsettled reports whether a call that failed may still be carried out later.
 func unsettled(err error) bool {
 	return errors.Is(err, ErrUnsettled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)

@@ -24,7 +24,7 @@ func (p *pass) lease(ctx context.Context, first Worker) error {
 	have := firsts(v.rows)
 	want := p.leases(have, worker)
 	p.result.Leases = want
-	p.leasing(p.result.Read, have, want)
+	p.leasing(worker, p.result.Read, have, want)
 	p.want[desired.Leases] = desired.NewSheet(want)
 	if err := p.giveLeases(ctx, v); err != nil {
 		return err

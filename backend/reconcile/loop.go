@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -40,7 +39,7 @@ func newLoop(f *Fleet, t Target) *loop {
 		target: t, fleet: f, timing: f.timing.of(t), now: f.options.Now,
 		poke: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 		before: memory{full: true, purge: true, cut: true},
-		state:  newState(t, f.options.Name, f.options.Now, f.broadcast),
+		state:  newState(t, f.options.Name, f.options.Writers == nil, f.options.Now, f.broadcast),
 	}
 }
 
@@ -183,7 +182,7 @@ func (l *loop) sleep(ctx context.Context, d time.Duration, wakes bool) bool {
 
 // backOff waits for d, or for a wake and the floor, which has its jitter too.
 func (l *loop) backOff(ctx context.Context, d time.Duration) bool {
-	floor := min(d, l.timing.Floor/2+rand.N(l.timing.Floor/2+1))
+	floor := min(d, l.spread(l.timing.Floor))
 	return l.sleep(ctx, floor, false) && l.sleep(ctx, d-floor, true)
 }
 
@@ -194,12 +193,15 @@ func (l *loop) backoff(failures int) time.Duration {
 	if shift := failures - 1; shift < 10 && l.timing.Backoff<<shift < d {
 		d = l.timing.Backoff << shift
 	}
-	return d/2 + rand.N(d/2+1)
+	return l.spread(d)
+}
+
+// spread is d, half of it by chance.
+func (l *loop) spread(d time.Duration) time.Duration {
+	return d/2 + l.fleet.options.Jitter(l.target.Name, d/2)
 }
 
 func (l *loop) pass(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, l.timing.Pass)
-	defer cancel()
 	select {
 	case <-l.poke: // this pass reads the store after whatever woke it
 	default:
@@ -209,11 +211,12 @@ func (l *loop) pass(ctx context.Context) error {
 		target: l.target, now: l.now, feed: l.fleet.feed, before: l.before, leasing: l.state.leasing,
 		guard: &guard{tenure: l.tenure, now: l.now, within: l.timing.Call},
 	}
-	err := p.run(ctx)
+	known := l.state.enforced()
+	err := l.carryOut(ctx, p)
 	for _, d := range p.result.Drift {
 		l.fleet.options.Observer.Drifted(l.target.Name, d)
 	}
-	l.record.note(p, l.target)
+	l.record.note(p, l.target, known)
 	if p.unsettled {
 		l.unsettled = l.now().Add(l.timing.Late)
 	}
@@ -225,6 +228,23 @@ func (l *loop) pass(ctx context.Context) error {
 	if !errors.Is(err, ErrNotWriter) {
 		l.fleet.post(l)
 	}
+	return err
+}
+
+// carryOut runs a pass. What it has seen counts only if we were the node's writer until then: else another's calls may have
+// been under way.
+func (l *loop) carryOut(ctx context.Context, p *pass) error {
+	bounded, cancel := context.WithTimeout(ctx, l.timing.Pass)
+	defer cancel()
+	err := p.run(bounded)
+	if errors.Is(err, ErrNotWriter) {
+		return err
+	}
+	at, lost := p.guard.confirm(ctx)
+	if lost != nil {
+		return lost
+	}
+	l.state.confirmed(at)
 	return err
 }
 

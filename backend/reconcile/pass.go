@@ -35,7 +35,7 @@ type pass struct {
 	before memory
 	// leasing is told the leases that were found, and those to be written before they are: from then on the node may hold
 	// them, however the pass ends.
-	leasing func(read time.Time, found, given desired.Table)
+	leasing func(w Worker, read time.Time, found, given desired.Table)
 
 	content *content
 	want    desired.Sheets
@@ -111,13 +111,21 @@ const rounds = 3
 func (p *pass) full(ctx context.Context, first Worker) error {
 	p.result.Kind = Full
 	if err := p.converge(ctx, order); err != nil {
-		return err
+		return p.failed(ctx, err)
 	}
 	err := p.lease(ctx, first)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", desired.Leases, err)
 	}
 	p.follow(ctx) // a lease that could not be written is no reason to leave old workers open
+	return err
+}
+
+// failed follows up what a pass that fails has taken away: rows that cannot be added are no reason to let streams run.
+func (p *pass) failed(ctx context.Context, err error) error {
+	if p.closed && !errors.Is(err, ErrNotWriter) && !p.unsettled {
+		p.follow(ctx)
+	}
 	return err
 }
 

@@ -34,8 +34,16 @@ type end struct {
 	verified bool // in memory and file
 }
 
-// note takes in what a pass has read and done, however it ended.
-func (r *record) note(p *pass, t Target) {
+// begin begins after what was enforced when the writer before last said so; with what is to come where nobody has.
+func (r *record) begin(revision int64, known map[string]int64) {
+	r.begun, r.seen = true, revision
+	for _, enforced := range known {
+		r.seen = min(r.seen, enforced)
+	}
+}
+
+// note takes in what a pass has read and done, however it ended. known is what was enforced before it.
+func (r *record) note(p *pass, t Target, known map[string]int64) {
 	if r.written == nil {
 		r.written = map[string]time.Time{}
 	}
@@ -46,10 +54,7 @@ func (r *record) note(p *pass, t Target) {
 		return
 	}
 	if !r.begun || p.content.revision < r.seen {
-		r.begun, r.seen = true, p.content.revision
-		if len(p.content.endings) > 0 && len(r.ends) == 0 {
-			r.seen = min(r.seen, p.content.endings[0].Revision-1)
-		}
+		r.begin(p.content.revision, known)
 	}
 	for _, e := range p.content.ended(r.seen) {
 		r.seen = e.Revision
@@ -112,7 +117,17 @@ func (r *record) verified(revision int64, now time.Time) []Removal {
 // the node.
 func (r *record) reports(p *pass, enforced map[string]int64, now time.Time) []Report {
 	var reports []Report
+	there := map[string]bool{}
+	if len(r.written) > 0 {
+		for _, value := range p.want[desired.Grants].Table {
+			_, id, _ := strings.Cut(value, ":")
+			there[id] = true
+		}
+	}
 	for id, at := range r.written {
+		if !there[id] {
+			continue // it has ended meanwhile
+		}
 		reports = append(reports, Report{GrantID: id, Revision: p.result.Revision, WrittenAt: at, VerifiedAt: now})
 	}
 	if !r.found {

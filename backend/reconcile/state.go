@@ -31,10 +31,13 @@ type state struct {
 	// own says that this gateway has read the node since it writes to it: nobody else changes what is in status.
 	own     bool
 	writing bool
+	// alone says that there is no other gateway; otherwise proved is when this one was last known to be the writer.
+	alone  bool
+	proved time.Time
 }
 
-func newState(t Target, name string, now func() time.Time, changed func()) *state {
-	s := &state{target: t, now: now, changed: changed, status: Status{
+func newState(t Target, name string, alone bool, now func() time.Time, changed func()) *state {
+	s := &state{target: t, now: now, changed: changed, alone: alone, status: Status{
 		Name: t.Name, Dialect: t.Dialect, Writer: name, CutsStreams: t.Streams != nil, ReachesOldWorkers: t.Elders != nil,
 	}}
 	for _, e := range t.Environments {
@@ -77,7 +80,8 @@ func (s *state) adopt(status Status) {
 func (s *state) take(status Status) {
 	mine := s.status.Environments
 	dialect := s.status.Dialect
-	s.status = status.clone()
+	status = status.clone()
+	s.status = status
 	if dialect != "" {
 		s.status.Dialect = dialect
 	}
@@ -92,6 +96,13 @@ func (s *state) take(status Status) {
 	}
 }
 
+// confirmed notes when this gateway was known to be the writer.
+func (s *state) confirmed(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.proved = at
+}
+
 // elect notes whether this gateway is the node's writer.
 func (s *state) elect(writing bool, name string) {
 	s.mu.Lock()
@@ -99,10 +110,19 @@ func (s *state) elect(writing bool, name string) {
 	if writing {
 		s.status.Writer = name
 	} else {
-		s.status.At, s.own = s.asOf(), false
+		s.status.At = s.asOf()
+		s.own = false
 	}
 	s.mu.Unlock()
 	s.changed()
+}
+
+// rest ends this loop's knowledge of the node: from now on it is of now.
+func (s *state) rest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.At = s.asOf()
+	s.own, s.writing = false, false
 }
 
 func (s *state) failed(attempt int64, err error, r Result, pending int, unsettledUntil time.Time) {
@@ -118,20 +138,26 @@ func (s *state) failed(attempt int64, err error, r Result, pending int, unsettle
 // leasing notes the leases that were found, and those that are about to be written: a write that fails, or has not
 // answered yet, may have been done. A lease does not go back: an older worker may hold the longer one, and a writer before
 // us may have given one that rests on a reading of before this one.
-func (s *state) leasing(read time.Time, found, given desired.Table) {
+func (s *state) leasing(w Worker, read time.Time, found, given desired.Table) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.status.Environments {
 		e := &s.status.Environments[i]
-		if e.Lease > 0 && !s.own {
+		e.Read = true
+		if e.Lease == 0 {
+			continue
+		}
+		if !s.own {
 			e.extend(read.Add(e.Lease))
 		}
-		e.Read = true
-		for _, leases := range []desired.Table{found, given} {
-			if e.Lease > 0 {
-				e.extend(desired.LeaseTime(leases[e.Name]))
+		if !s.own || !w.follows(s.status.Worker) {
+			e.OldLease = e.LeaseUntil
+			if until := desired.LeaseTime(found[e.Name]); until.After(e.OldLease) {
+				e.OldLease = until
 			}
 		}
+		e.extend(desired.LeaseTime(found[e.Name]))
+		e.extend(desired.LeaseTime(given[e.Name]))
 	}
 	s.own = true
 }
@@ -150,6 +176,7 @@ func (s *state) passed(attempt int64, r Result, now time.Time, pending int, unse
 	if r.Kind == Full {
 		st.LastFull = r.Read
 	}
+	another := !r.Worker.follows(st.Worker)
 	st.Worker = r.Worker
 	st.Revision = max(st.Revision, r.Revision)
 	st.Rows, st.PendingRemovals = r.Rows[desired.Grants], pending
@@ -158,7 +185,7 @@ func (s *state) passed(attempt int64, r Result, now time.Time, pending int, unse
 	st.UnsettledUntil = unsettledUntil
 	s.drifted(r)
 	for i := range st.Environments {
-		st.Environments[i].pass(r, s.target, now, !unsettledUntil.IsZero())
+		st.Environments[i].pass(r, s.target, now, another, !unsettledUntil.IsZero())
 	}
 	s.mu.Unlock()
 	s.changed()
@@ -189,14 +216,19 @@ func (s *state) drifted(r Result) {
 // pass takes over what a pass has reached in one environment. A removal is enforced when no older worker can still hold
 // the row: it was taken out of them, or the lease there, frozen with the maps at the reload, has run out, or they were
 // stopped. While a write of ours may still arrive nothing more is enforced.
-func (e *EnvironmentStatus) pass(r Result, t Target, now time.Time, unsettled bool) {
+func (e *EnvironmentStatus) pass(r Result, t Target, now time.Time, another, unsettled bool) {
 	e.Open = r.Leases[e.Name] != ""
-	e.retract(now.Add(-r.Worker.Uptime - uptimeStep))
+	if another {
+		e.retract(now.Add(-r.Worker.Uptime - uptimeStep))
+	}
 	if r.cut {
-		e.Cut = max(e.Cut, r.Revision)
+		e.CutRunning = max(e.CutRunning, r.Revision)
+		if t.Elders != nil || r.Worker.Uptime > t.HardStopAfter+margin {
+			e.Cut = max(e.Cut, r.Revision)
+		}
 	}
 	e.OldWorkersUntil = time.Time{}
-	if left := e.oldWorkers(r, t) - r.Worker.Uptime; left > 0 {
+	if left := e.oldWorkers(r, t, now) - r.Worker.Uptime; left > 0 {
 		if !r.purged {
 			e.OldWorkersUntil = now.Add(left)
 			return
@@ -212,8 +244,9 @@ func (e *EnvironmentStatus) pass(r Result, t Target, now time.Time, unsettled bo
 }
 
 // oldWorkers is for how long after the running worker's start an older one may admit.
-func (e *EnvironmentStatus) oldWorkers(r Result, t Target) time.Duration {
-	if given := r.Read.Add(e.Lease); !e.Open || e.Lease == 0 || e.LeaseUntil.After(given) {
+func (e *EnvironmentStatus) oldWorkers(r Result, t Target, now time.Time) time.Duration {
+	usual := now.Add(-r.Worker.Uptime + e.Lease + margin)
+	if !e.Open || e.Lease == 0 || e.OldLease.After(usual) {
 		// An older worker may hold a longer lease, of other settings, or judge it by a clock that is behind: it ends with the
 		// worker only.
 		return t.HardStopAfter + margin
@@ -234,16 +267,19 @@ func (e *EnvironmentStatus) retract(began time.Time) {
 		if n > 1 {
 			e.Enforced = e.Marks[n-2].Revision
 		}
-		e.Cut = min(e.Cut, e.Enforced)
+		e.Cut, e.CutRunning = min(e.Cut, e.Enforced), min(e.CutRunning, e.Enforced)
 	}
 }
 
 // asOf is of when the status is. mu is held.
 func (s *state) asOf() time.Time {
-	if s.own {
+	switch {
+	case !s.own:
+		return s.status.At
+	case s.alone:
 		return s.now()
 	}
-	return s.status.At
+	return s.proved // a process that was stopped, and is passed over, does not know it yet
 }
 
 // snapshot copies the status, as somebody who asks now is to see it.
@@ -252,7 +288,7 @@ func (s *state) snapshot() (status Status, started, settled int64) {
 	defer s.mu.Unlock()
 	status = s.status.clone()
 	status.At = s.asOf()
-	if !s.writing && status.Healthy && s.now().Sub(status.At) > s.patience() {
+	if !(s.writing && s.alone) && status.Healthy && s.now().Sub(status.At) > s.patience() {
 		status.Healthy, status.Err = false, errStale
 	}
 	return status, s.started, s.settled
@@ -269,10 +305,14 @@ func (s *state) patience() time.Duration {
 	return shortest + margin
 }
 
-// enforced are the newest revisions of which every removal is in force, by environment.
+// enforced are the newest revisions of which every removal is in force, by environment; nil if nobody has looked at the
+// node yet.
 func (s *state) enforced() map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.status.LastPass.IsZero() {
+		return nil
+	}
 	all := map[string]int64{}
 	for _, e := range s.status.Environments {
 		all[e.Name] = e.Enforced

@@ -53,10 +53,13 @@ type EnvironmentStatus struct {
 	// it is not known what an earlier process gave, and Read is false.
 	LeaseUntil time.Time
 	Read       bool
+	// OldLease is the latest that a worker of before the running one may hold.
+	OldLease time.Time
 	// Enforced is the newest revision of which every removal is in force, older workers included; Cut the newest of which no
-	// stream runs for a row that is gone.
-	Enforced int64
-	Cut      int64
+	// stream runs for a row that is gone, CutRunning of which none does in the running worker.
+	Enforced   int64
+	Cut        int64
+	CutRunning int64
 	// OldWorkersUntil is until when an older worker may still hold removed rows; zero: none does.
 	OldWorkersUntil time.Time
 	// Marks are the newest raises of Enforced, oldest first.

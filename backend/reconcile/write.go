@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
@@ -65,7 +66,7 @@ func (p *pass) noteGone(c desired.Changes, rows []desired.Row) {
 		return
 	}
 	going := make(map[string]bool, len(c.Remove)+len(c.Set))
-	for _, key := range append(keys(c.Set), c.Remove...) {
+	for _, key := range slices.Concat(keys(c.Set), c.Remove) {
 		going[key] = true
 	}
 	for _, r := range rows {
@@ -205,33 +206,33 @@ func (p *pass) remove(ctx context.Context, m desired.Map, key string) error {
 func (p *pass) set(ctx context.Context, m desired.Map, r desired.Row) error {
 	p.closed = true
 	p.count(m)
+	p.noteWritten(m, r)
 	err := p.write(ctx, func(ctx context.Context) error { return p.target.Node.Set(ctx, m, r) })
 	if err != nil {
 		return fmt.Errorf("set row: %w", err)
 	}
-	p.noteWritten(m, r)
 	return nil
 }
 
 func (p *pass) add(ctx context.Context, m desired.Map, r desired.Row) error {
 	p.count(m)
+	p.noteWritten(m, r)
 	err := p.write(ctx, func(ctx context.Context) error { return p.target.Node.Add(ctx, m, r) })
 	if err != nil {
 		return fmt.Errorf("add row: %w", err)
 	}
-	p.noteWritten(m, r)
 	return nil
 }
 
 func (p *pass) replace(ctx context.Context, j *job) error {
 	p.closed = p.closed || j.closing
 	p.count(j.m)
+	for _, r := range slices.Concat(j.changes.Set, j.changes.Add) {
+		p.noteWritten(j.m, r)
+	}
 	err := p.write(ctx, func(ctx context.Context) error { return p.target.Bulk.Replace(ctx, j.m, j.want.Table) })
 	if err != nil {
 		return fmt.Errorf("replace map: %w", err)
-	}
-	for _, r := range append(j.changes.Set, j.changes.Add...) {
-		p.noteWritten(j.m, r)
 	}
 	return nil
 }
@@ -248,7 +249,7 @@ func (p *pass) writeFile(ctx context.Context, j *job) error {
 	return nil
 }
 
-// noteWritten remembers when a grant's row was written.
+// noteWritten remembers when a grant's row was written, or may have been: whether it is there is found by reading back.
 func (p *pass) noteWritten(m desired.Map, r desired.Row) {
 	if _, id, ok := strings.Cut(r.Value, ":"); ok && m == desired.Grants {
 		p.written[id] = p.now()

@@ -25,8 +25,9 @@ type found struct {
 	// environments are the ephemeral ones, those that came first at the front; those that were removed stay on the nodes
 	// for a while, so that the end of their grants is carried out there.
 	environments []store.Environment
-	// backends are those of each node as it answered last, sorted.
+	// backends are those of each node as it answered last, sorted; version is another whenever one of them is.
 	backends map[string][]string
+	version  int
 }
 
 type foundNode struct {
@@ -164,7 +165,7 @@ func (e *effective) poolUnits(f found) []unit {
 	for _, t := range e.service.templates {
 		backends[t] = union(f.backends, e.nodesOf(t))
 	}
-	count, prefixes := map[*template]int{}, prefixes{}
+	count, prefixes, taken := map[*template]int{}, prefixes{}, takenBy(e.config)
 	var units []unit
 	for _, row := range f.environments {
 		t := e.service.template(row.Name)
@@ -186,18 +187,77 @@ func (e *effective) poolUnits(f found) []unit {
 		if row.RemovedAt.IsZero() {
 			count[t]++
 		}
+		var pools []*haproxyv1.Pool
 		for _, backend := range withPrefix(backends[t], t.prefix(row.Name)) {
-			units = append(units, e.poolUnit(t, row.Name, t.pool(row.Name, backend)))
+			pools = append(pools, t.pool(row.Name, backend))
+		}
+		sound := e.alone(t, row.Name, pools...) == nil
+		for _, pool := range pools {
+			u := e.poolUnit(t, row.Name, pool)
+			if !sound {
+				u.err = e.alone(t, row.Name, pool)
+			}
+			if u.err == nil {
+				u.err = taken.claim(row.Name, pool)
+			}
+			units = append(units, u)
 		}
 	}
-	return units
+	// What is known to be wrong goes first, so that the rest is added at once.
+	return slices.DeleteFunc(units, func(u unit) bool {
+		if u.err != nil {
+			e.left = append(e.left, u.left)
+		}
+		return u.err != nil
+	})
+}
+
+// alone says what is wrong with pools of an environment whatever else there is.
+func (e *effective) alone(t *template, environment string, pools ...*haproxyv1.Pool) error {
+	for _, p := range pools {
+		if _, err := grant.NewPool(environment, p.GetName()); err != nil {
+			return err
+		}
+	}
+	own := t.environment(environment)
+	own.Pools = pools
+	if len(pools) == 0 {
+		return nil
+	}
+	return e.check(&haproxyv1.Config{Environments: []*haproxyv1.Environment{own}, Enforcement: e.config.GetEnforcement()})
+}
+
+// taken are hosts and backends that somebody has.
+type taken map[string]string
+
+func takenBy(config *haproxyv1.Config) taken {
+	t := taken{}
+	for _, environment := range config.GetEnvironments() {
+		for _, p := range environment.GetPools() {
+			_ = t.claim(environment.GetName(), p) // the configuration itself has no doubles
+		}
+	}
+	return t
+}
+
+func (t taken) claim(environment string, p *haproxyv1.Pool) error {
+	keys := []string{"backend " + p.GetBackend()}
+	for _, host := range p.GetHosts() {
+		keys = append(keys, "host "+host)
+	}
+	for _, key := range keys {
+		if other, have := t[key]; have {
+			return fmt.Errorf("%s is taken by %s", key, other)
+		}
+	}
+	for _, key := range keys {
+		t[key] = environment + "/" + p.GetName()
+	}
+	return nil
 }
 
 func (e *effective) poolUnit(t *template, environment string, pool *haproxyv1.Pool) unit {
 	u := unit{left: left{what: "pool " + environment + "/" + pool.GetName(), environment: environment}}
-	if _, err := grant.NewPool(environment, pool.GetName()); err != nil {
-		u.err = err
-	}
 	u.apply = func(c *haproxyv1.Config) {
 		for _, have := range c.Environments {
 			if have.GetName() == environment {

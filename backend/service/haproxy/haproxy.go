@@ -74,13 +74,24 @@ func NewService(config *haproxyv1.Config) (*Service, error) {
 	return s, nil
 }
 
-// checkServing refuses a node that has nothing to serve.
+// checkServing refuses a node that has nothing to serve, and a discovery of such nodes, or of environments that there are not.
 func checkServing(config *haproxyv1.Config, templates []*template) error {
 	var errs []error
 	for i, n := range config.GetNodes() {
 		served := slices.ContainsFunc(templates, func(t *template) bool { return t.has(n.GetName(), fromConfiguration) })
 		if len(n.GetEnvironments()) == 0 && !served {
 			errs = append(errs, fmt.Errorf("nodes[%d].environments: there is none, and no template has the node", i))
+		}
+	}
+	for i, d := range config.GetDiscovery() {
+		served := slices.ContainsFunc(templates, func(t *template) bool { return t.has("", d.GetName()) })
+		if len(d.GetNode().GetEnvironments()) == 0 && !served {
+			errs = append(errs, fmt.Errorf("discovery[%d].node.environments: there is none, and no template has its nodes", i))
+		}
+		for j, name := range d.GetNode().GetEnvironments() {
+			if !slices.ContainsFunc(config.GetEnvironments(), func(e *haproxyv1.Environment) bool { return e.GetName() == name }) {
+				errs = append(errs, fmt.Errorf("discovery[%d].node.environments[%d]: there is no environment %q", i, j, name))
+			}
 		}
 	}
 	return errors.Join(errs...)

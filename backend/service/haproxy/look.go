@@ -54,7 +54,10 @@ func (w *Watch) ask(ctx context.Context, nodes []*member) answers {
 // remember keeps the answers; what did not answer keeps its last one.
 func (w *Watch) remember(a answers) {
 	for node, names := range a.backends {
-		w.backends[node] = names
+		if !slices.Equal(w.backends[node], names) {
+			w.backends[node] = names
+			w.version++
+		}
 	}
 }
 

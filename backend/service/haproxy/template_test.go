@@ -52,6 +52,14 @@ func TestAnEnvironmentComesAndGoesWithoutAReload(t *testing.T) {
 		}
 	}
 
+	// A loop that runs already sees what comes later.
+	before := w.targets[1]
+	backends(two, "pr-1_web", "pr-1_new")
+	w.looks(1)
+	if state, err := before.Fixed(t.Context()); err != nil || state[desired.Pools]["pr-1/new"] != "pr-1_new" {
+		t.Errorf("the node holds %v, %v", state, err)
+	}
+
 	w.remove("pr-1")
 	if got := w.names(); got != "" || w.nodes() != "n1 prod pr-1, n2 prod pr-1" {
 		t.Errorf("once removed: pools %q, targets %s", got, w.nodes())
@@ -62,7 +70,7 @@ func TestAnEnvironmentComesAndGoesWithoutAReload(t *testing.T) {
 		t.Errorf("a while later: targets %s", got)
 	}
 	w.register("pr-1", "pr-*")
-	if got := w.names(); got != "pr-1/api pr-1/web" {
+	if got := w.names(); got != "pr-1/api pr-1/new pr-1/web" {
 		t.Errorf("registered again: pools %s", got)
 	}
 }
@@ -131,7 +139,7 @@ func TestWhatAnEnvironmentMayNotHaveIsLeftOutAlone(t *testing.T) {
 		}, "pr-1/api", "web.pr-1.preview.example"},
 		"the backend of a configured pool": {[]string{"pr-1_web", "pr-1_api"}, func(c *haproxyv1.Config) {
 			c.Environments[0].Pools[0].Backend = "pr-1_web"
-		}, "pr-1/api", `"pr-1_web" is taken`},
+		}, "pr-1/api", "backend pr-1_web is taken by staging/db"},
 		"a name that no pool has": {[]string{"pr-1_Web", "pr-1_api"}, func(*haproxyv1.Config) {}, "pr-1/api", "pool pr-1/Web"},
 		"a host that none can be": {[]string{"pr-1_we_b", "pr-1_api"}, func(*haproxyv1.Config) {}, "pr-1/api", "we_b.pr-1"},
 		"only such":               {[]string{"pr-1_Web"}, func(*haproxyv1.Config) {}, "", "pool pr-1/Web"},
@@ -240,7 +248,8 @@ func TestTemplateErrorsNameTheField(t *testing.T) {
 	if _, err := NewService(config); err == nil || !strings.Contains(err.Error(), "nodes[0].environments: ") {
 		t.Errorf("a node that serves nothing: %v", err)
 	}
-	if _, err := NewService(withTemplate(config, nil)); err != nil {
+	config = withDiscovery(t, config, func(d *haproxyv1.Discovery) { d.Node.Environments = nil })
+	if _, err := NewService(withTemplate(config, func(e *haproxyv1.EnvironmentTemplate) { e.Nodes = append(e.Nodes, "edge-*") })); err != nil {
 		t.Errorf("a node that serves a template's environments alone: %v", err)
 	}
 }

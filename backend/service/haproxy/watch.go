@@ -69,6 +69,7 @@ type Watch struct {
 	mu       sync.Mutex // of all below, and of the Service's connections and its discoveries' memories
 	rows     []store.Environment
 	backends map[string][]string
+	version  int    // of the backends
 	built    string // of what the present snapshot was built
 	loud     map[string]bool
 }
@@ -242,7 +243,7 @@ func (w *Watch) rebuild() error {
 	w.connections.keep(s.nodes)
 	for node := range w.backends {
 		if !slices.ContainsFunc(s.nodes, func(m *member) bool { return m.name == node }) {
-			delete(w.backends, node)
+			delete(w.backends, node) // it is in no template any more, so nothing changes by that
 		}
 	}
 	return nil
@@ -263,7 +264,7 @@ func (w *Watch) tell(out []left) {
 
 // found is all that is known now.
 func (w *Watch) found() found {
-	f := found{environments: w.rows, backends: w.backends}
+	f := found{environments: w.rows, backends: w.backends, version: w.version}
 	for _, d := range w.discoveries {
 		for _, at := range d.memory.Known() {
 			f.nodes = append(f.nodes, foundNode{source: d.config.GetName(), node: d.node(at), at: at})
@@ -281,13 +282,5 @@ func (f found) String() string {
 	for _, e := range f.environments {
 		fmt.Fprintln(&b, e.Name, e.Template, e.At.UnixNano(), e.RemovedAt.IsZero())
 	}
-	nodes := make([]string, 0, len(f.backends))
-	for name := range f.backends {
-		nodes = append(nodes, name)
-	}
-	slices.Sort(nodes)
-	for _, name := range nodes {
-		fmt.Fprintln(&b, name, f.backends[name])
-	}
-	return "fleet\n" + b.String()
+	return fmt.Sprintln("backends", f.version) + b.String()
 }
