@@ -3,6 +3,7 @@ package haproxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
@@ -52,27 +53,40 @@ func (n node) File(ctx context.Context, m desired.Map) ([]byte, error) {
 	return n.client.MapFile(ctx, string(m))
 }
 
+// Row implements reconcile.Prober.
+func (n node) Row(ctx context.Context, m desired.Map, key string) (value string, there bool, err error) {
+	return n.client.Entry(ctx, string(m), key)
+}
+
+// written is the error of a write, by which reconcile knows that it may yet happen.
+func written(err error) error {
+	if dataplane.Unsettled(err) {
+		return fmt.Errorf("%w (%w)", err, reconcile.ErrUnsettled)
+	}
+	return err
+}
+
 // Remove implements reconcile.Node. Only HAProxy's own word that the key is not there counts as removed.
 func (n node) Remove(ctx context.Context, m desired.Map, key string) error {
 	if err := n.client.DeleteEntry(ctx, string(m), key); !errors.Is(err, dataplane.ErrNoEntry) {
-		return err
+		return written(err)
 	}
 	return nil
 }
 
 // Set implements reconcile.Node.
 func (n node) Set(ctx context.Context, m desired.Map, r desired.Row) error {
-	return n.client.SetEntry(ctx, string(m), dataplane.Entry(r))
+	return written(n.client.SetEntry(ctx, string(m), dataplane.Entry(r)))
 }
 
 // Add implements reconcile.Node.
 func (n node) Add(ctx context.Context, m desired.Map, r desired.Row) error {
-	return n.client.AddEntry(ctx, string(m), dataplane.Entry(r))
+	return written(n.client.AddEntry(ctx, string(m), dataplane.Entry(r)))
 }
 
 // WriteFile implements reconcile.Node.
 func (n node) WriteFile(ctx context.Context, m desired.Map, text []byte) error {
-	return n.client.PutMapFile(ctx, string(m), text)
+	return written(n.client.PutMapFile(ctx, string(m), text))
 }
 
 // Replace implements reconcile.Bulk.
@@ -82,5 +96,5 @@ func (n node) Replace(ctx context.Context, m desired.Map, t desired.Table) error
 	for i, r := range rows {
 		entries[i] = dataplane.Entry(r)
 	}
-	return n.client.ReplaceMap(ctx, string(m), entries)
+	return written(n.client.ReplaceMap(ctx, string(m), entries))
 }

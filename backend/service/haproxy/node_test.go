@@ -1,6 +1,13 @@
 package haproxy
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,5 +132,104 @@ func TestNodeWritesAndReadsRowsAndFiles(t *testing.T) {
 	}
 	if _, err := n.Rows(t.Context(), desired.Hosts); err == nil {
 		t.Error("a map that the node does not have was read")
+	}
+}
+
+// A write of which nobody knows whether it comes yet must be told from one that cannot come any more: reconcile waits for
+// the first before it believes what it reads (I2).
+func TestI2WritesThatMayStillHappenAreUnsettled(t *testing.T) {
+	row := desired.Row{Key: "alice@example.com|prod/db", Value: "1700000000:g1"}
+	many := desired.Table{}
+	for i := range 400 {
+		many[fmt.Sprintf("user%d@example.com|prod/db", i)] = row.Value
+	}
+	writes := map[string]func(context.Context, node) error{
+		"add":     func(ctx context.Context, n node) error { return n.Add(ctx, desired.Grants, row) },
+		"set":     func(ctx context.Context, n node) error { return n.Set(ctx, desired.Grants, row) },
+		"remove":  func(ctx context.Context, n node) error { return n.Remove(ctx, desired.Grants, row.Key) },
+		"file":    func(ctx context.Context, n node) error { return n.WriteFile(ctx, desired.Grants, []byte("a 1\n")) },
+		"replace": func(ctx context.Context, n node) error { return n.Replace(ctx, desired.Grants, many) },
+	}
+	api := dataplanetest.New(t, "grants.map")
+	options := api.Options()
+	options.Timeout = 100 * time.Millisecond
+	client, err := dataplane.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	if _, err := client.Discover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, write := range writes {
+		for f, want := range map[dataplanetest.Fault]bool{
+			dataplanetest.Refuse: true, dataplanetest.Lose: true, dataplanetest.Late: true, dataplanetest.Hang: true,
+			dataplanetest.Status500: false, dataplanetest.Status401: false, dataplanetest.Empty404: false, dataplanetest.Down: false,
+		} {
+			api.SetFault(func(dataplanetest.Call) dataplanetest.Fault { return f })
+			if f == dataplanetest.Down && name == "file" {
+				continue // the disk is there without HAProxy
+			}
+			err := write(t.Context(), node{client})
+			if err == nil || errors.Is(err, reconcile.ErrUnsettled) != want {
+				t.Errorf("%s, fault %d: %v; want it unsettled: %v", name, f, err, want)
+			}
+		}
+	}
+	for status, want := range map[int]bool{http.StatusGatewayTimeout: true, http.StatusBadGateway: true, http.StatusServiceUnavailable: false} {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/info") {
+				_, _ = w.Write([]byte(`{"api":{"version":"v3.2"},"system":{}}`))
+				return
+			}
+			w.WriteHeader(status)
+		}))
+		t.Cleanup(proxy.Close)
+		options.URL = proxy.URL
+		behind, err := dataplane.New(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(behind.Close)
+		if err := writes["add"](t.Context(), node{behind}); err == nil || errors.Is(err, reconcile.ErrUnsettled) != want {
+			t.Errorf("status %d: %v; want it unsettled: %v", status, err, want)
+		}
+	}
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.URL = "http://" + nobody.Addr().String()
+	refused, err := dataplane.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(refused.Close)
+	if err := nobody.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, write := range writes {
+		if err := write(t.Context(), node{refused}); err == nil || errors.Is(err, reconcile.ErrUnsettled) {
+			t.Errorf("%s, refused: %v; nothing was sent", name, err)
+		}
+	}
+}
+
+func TestI2NodeReadsOneRowAndKnowsWhenItIsGone(t *testing.T) {
+	api := dataplanetest.New(t, "grants.map")
+	var n reconcile.Prober = node{api.Client(t)}
+	row := desired.Row{Key: "alice@example.com|prod/db", Value: "1700000000:g1"}
+	if value, there, err := n.Row(t.Context(), desired.Grants, row.Key); err != nil || there || value != "" {
+		t.Errorf("absent: %q, %v, %v", value, there, err)
+	}
+	api.EditMemory("grants.map", func([]dataplanetest.Entry) []dataplanetest.Entry {
+		return []dataplanetest.Entry{dataplanetest.Entry(row)}
+	})
+	if value, there, err := n.Row(t.Context(), desired.Grants, row.Key); err != nil || !there || value != row.Value {
+		t.Errorf("present: %q, %v, %v", value, there, err)
+	}
+	api.SetDown(true)
+	if _, there, err := n.Row(t.Context(), desired.Grants, row.Key); err == nil || there {
+		t.Errorf("down: %v, %v", there, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -175,6 +176,8 @@ func unreachable(ctx context.Context, op string, err error, hide redactor) *Erro
 	if errors.As(err, &at) {
 		err = at.Err // without the address
 	}
+	var dial *net.OpError
+	e.unsent = errors.As(err, &dial) && dial.Op == "dial"
 	e.Message = hide.line(err.Error())
 	return e
 }

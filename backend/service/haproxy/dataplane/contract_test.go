@@ -96,6 +96,7 @@ var states = map[string]func(*dataplanetest.Server){
 	},
 	"raced":      func(s *dataplanetest.Server) { otherWriter(s, 1000, http.MethodPost, "") },
 	"raced late": func(s *dataplanetest.Server) { otherWriter(s, 1000, http.MethodPut, "transactions/") },
+	"stored":     func(s *dataplanetest.Server) { s.EditStoredFile("403.html", "old") },
 	"no map":     func(s *dataplanetest.Server) { s.RemoveMap(grants) },
 	"drained": func(s *dataplanetest.Server) {
 		s.SetFault(always(dataplanetest.Status500, http.MethodPut, "runtime/servers"))
@@ -166,6 +167,8 @@ func TestSpecificationRefusesWhatItDoesNotList(t *testing.T) {
 			"wrong body":        {"POST", services + entries, "application/json", `{"key":1}`},
 			"wrong body's type": {"POST", services + entries, "text/plain", `{"key":"a"}`},
 			"body of a read":    {"GET", services + "runtime/info", "application/json", `{}`},
+			"wrong form":        {"POST", services + "storage/maps", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=other; filename=a.map\r\n\r\n\r\n--b--\r\n"},
+			"no form":           {"POST", services + "storage/maps", "text/plain", "a 1\n"},
 		} {
 			u, err := url.Parse("http://node" + dialect + c.path)
 			noError(t, err)

@@ -25,6 +25,8 @@ type dialect struct {
 	unwrap func(body []byte) ([]byte, error)
 	// text reads the answer to a read of the whole configuration.
 	text func(body []byte) (string, error)
+	// replacesByForm says that a general file is replaced by a form with the file, as one is made; otherwise by its text.
+	replacesByForm bool
 	// runtimeAdd says that a server that is added by version may come into the running worker without a reload.
 	runtimeAdd bool
 }
@@ -41,11 +43,16 @@ func (d *dialect) about() target                 { return target{path: "/" + d.n
 func (d *dialect) info() target                  { return d.at("runtime", "info") }
 func (d *dialect) bulk(mapName string) target    { return d.at("runtime", "maps", mapName) }
 func (d *dialect) mapFile(mapName string) target { return d.at("storage", "maps", mapName) }
-func (d *dialect) version() target               { return d.at("configuration", "version") }
-func (d *dialect) raw() target                   { return d.at("configuration", "raw") }
-func (d *dialect) backends() target              { return d.at("configuration", "backends") }
-func (d *dialect) transactions() target          { return d.at("transactions") }
-func (d *dialect) transaction(id string) target  { return d.at("transactions", id) }
+func (d *dialect) mapFiles() target              { return d.at("storage", "maps") }
+func (d *dialect) general() target               { return d.at("storage", "general") }
+func (d *dialect) generalFile(name string) target {
+	return d.at("storage", "general", name)
+}
+func (d *dialect) version() target              { return d.at("configuration", "version") }
+func (d *dialect) raw() target                  { return d.at("configuration", "raw") }
+func (d *dialect) backends() target             { return d.at("configuration", "backends") }
+func (d *dialect) transactions() target         { return d.at("transactions") }
+func (d *dialect) transaction(id string) target { return d.at("transactions", id) }
 
 func (d *dialect) at(segments ...string) target {
 	return target{path: "/" + d.name + "/services/haproxy" + escape(segments...)}

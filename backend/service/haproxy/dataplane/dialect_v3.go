@@ -10,7 +10,7 @@ import (
 // answers the bare value, and the running worker is one object. Its payloads fit client-native v5's models in all that
 // this client reads and writes; the contract tests hold them against the specification of version 6.
 func v3() *dialect {
-	d := &dialect{name: "v3", processes: v3Process, unwrap: v3Bare, text: v3Text, runtimeAdd: true}
+	d := &dialect{name: "v3", processes: v3Process, unwrap: v3Bare, text: v3Text, replacesByForm: true, runtimeAdd: true}
 	d.entries = func(mapName string) target { return d.at("runtime", "maps", mapName, "entries") }
 	d.entry = func(mapName, key string) target { return d.at("runtime", "maps", mapName, "entries", key) }
 	d.servers = func(backend string) target { return d.at("configuration", "backends", backend, "servers") }

@@ -43,6 +43,49 @@ func (c *Client) Entries(ctx context.Context, mapName string) ([]Entry, error) {
 	return entries, nil
 }
 
+// Entry reads one key of a map as the running worker has it, the first of doubles. there is false only where the API says
+// that HAProxy answered and has no such key: every other 404, as that of a stopped HAProxy or of a map that is not
+// there, is an error.
+//
+// The API itself takes a runtime socket that closes without a word for a map without the key, and lists it as empty too
+// (measured with 2.9 and 3.2): whoever rests on there being false asks for the Worker afterwards, which such a HAProxy
+// does not tell.
+func (c *Client) Entry(ctx context.Context, mapName, key string) (value string, there bool, err error) {
+	const op = "read map entry"
+	if err := checkMapName(mapName); err != nil {
+		return "", false, err
+	}
+	if err := CheckKey(key); err != nil {
+		return "", false, err
+	}
+	a, err := c.do(ctx, request{
+		op: op, method: http.MethodGet, target: func(d *dialect) target { return d.entry(mapName, key) },
+		wants: []int{http.StatusOK}, reads: true,
+	})
+	if saysKeyAbsent(err, key) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	var row models.MapEntry
+	if err := decode(a.body, &row); err != nil || row.Key != key || row.Value == "" {
+		return "", false, malformed(op, "not the entry of the key")
+	}
+	return row.Value, true, nil
+}
+
+// saysKeyAbsent reads the 404 to a read of one key: "KEY not found", in /v3 behind the runtime socket's path. Whatever
+// HAProxy refuses, and what keeps the API from asking it, has other words and the command before "not found".
+func saysKeyAbsent(err error, key string) bool {
+	var e *Error
+	if !errors.As(err, &e) || e.Status != http.StatusNotFound || e.Reason != nil {
+		return false
+	}
+	said, ok := strings.CutSuffix(e.said, key+" not found")
+	return ok && (said == "" || strings.HasPrefix(said, "/") && strings.IndexByte(said, ' ') == len(said)-1)
+}
+
 // Duplicates returns the keys that stand more than once, each once, in the order of their first double.
 func Duplicates(entries []Entry) []string {
 	var doubled []string

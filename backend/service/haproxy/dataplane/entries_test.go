@@ -175,7 +175,7 @@ func TestDownHAProxyIsNeverAnAnswer(t *testing.T) {
 		s.SetDown(true)
 		for name, call := range everyCall(c) {
 			switch name {
-			case "MapFile", "PutMapFile": // the disk is there without HAProxy
+			case "MapFile", "PutMapFile", "CreateMapFile", "StoredFile", "StoreFile": // the disk is there without HAProxy
 				continue
 			case "Discover": // the client of start knows
 				continue
@@ -218,4 +218,64 @@ func TestEmptyMapIsAnEmptyList(t *testing.T) {
 			t.Fatalf("entries %v", got)
 		}
 	})
+}
+
+func TestEntryIsReadWithoutAllOthers(t *testing.T) {
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		memory(s, row, dataplane.Entry{Key: "b", Value: "2"}, dataplane.Entry{Key: "b", Value: "3"})
+		for key, want := range map[string]string{row.Key: row.Value, "b": "2", "absent": ""} {
+			value, there, err := c.Entry(ctx(t), grants, key)
+			if err != nil || value != want || there != (want != "") {
+				t.Errorf("%s: %q, %v, %v", key, value, there, err)
+			}
+		}
+	})
+}
+
+// I2: what is taken for gone must be gone by a HAProxy's word. Each of these answers is a 404.
+func TestI2EntryIsAbsentByTheNodesWordAlone(t *testing.T) {
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		fails := func(what, mapName string, want error) {
+			t.Helper()
+			value, there, err := c.Entry(ctx(t), mapName, "absent")
+			if err == nil || there || value != "" || want != nil && !errors.Is(err, want) {
+				t.Errorf("%s: %q, %v, %v", what, value, there, err)
+			}
+		}
+		fails("a map that is not there", "hosts.map", dataplane.ErrNoMap)
+		s.SetDown(true)
+		fails("haproxy is down", grants, dataplane.ErrHAProxyDown)
+		s.SetDown(false)
+		for _, f := range dataplanetest.Faults() {
+			switch f {
+			case dataplanetest.Lose, dataplanetest.Pretend, dataplanetest.Half, dataplanetest.Twice, dataplanetest.Slow, dataplanetest.SlowAnswer, dataplanetest.Hang, dataplanetest.CutBody, dataplanetest.TruncateJSON:
+				continue // the node's answer, or one that the client waits for
+			}
+			s.SetFault(func(dataplanetest.Call) dataplanetest.Fault { return f })
+			fails(fmt.Sprintf("fault %d", f), grants, nil)
+		}
+	})
+	for what, answer := range map[string]string{
+		"another key":              `{"code":404,"message":"b not found"}`,
+		"a longer key":             `{"code":404,"message":"the absent not found"}`,
+		"the command":              `{"code":404,"message":"[3] x [get map absent] not found"}`,
+		"an error before the key":  `{"code":404,"message":"/run/s.sock refused: absent not found"}`,
+		"a page":                   `absent not found`,
+		"the path":                 `{"code":404,"message":"path /absent was not found"}`,
+		"a proxy's, with no words": ``,
+	} {
+		node := httptest.NewServer(asV2(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(answer))
+		}))
+		t.Cleanup(node.Close)
+		c, err := dataplane.New(dataplane.Options{URL: node.URL, Username: "u", Password: func() (string, error) { return "p", nil }})
+		noError(t, err)
+		t.Cleanup(c.Close)
+		if _, there, err := c.Entry(ctx(t), grants, "absent"); err == nil || there {
+			t.Errorf("%s: there %v, error %v", what, there, err)
+		}
+	}
 }

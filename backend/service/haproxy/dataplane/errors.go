@@ -47,6 +47,7 @@ type Error struct {
 	Retryable bool   // the same call may succeed later without a person's help
 	cause     error  // context.Canceled or context.DeadlineExceeded, or another error of this package
 	said      string // the message of a JSON answer without credentials, to decide by
+	unsent    bool   // no connection was made: nothing of the call has left
 }
 
 func (e *Error) Error() string {
@@ -81,6 +82,20 @@ func (e *Error) Unwrap() []error {
 func Retryable(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Retryable
+}
+
+// Unsettled tells whether a call that failed may still be carried out, though its caller has given up: it may have been
+// sent, and no complete answer of the API came. A connection that was refused is none of that.
+func Unsettled(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Status {
+	case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusGatewayTimeout: // a proxy on the way gave up
+		return true
+	}
+	return e.Status == 0 && errors.Is(e.Reason, ErrUnreachable) && !e.unsent
 }
 
 // refusal turns an answer whose status is not the wanted one into an Error. body may be empty or anything.

@@ -116,16 +116,23 @@ func noError(t *testing.T, err error) {
 // everyCall is each method of the client, once, with arguments that pass the checks.
 func everyCall(c *dataplane.Client) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
-		"Discover":    func(ctx context.Context) error { _, err := c.Discover(ctx); return err },
-		"Worker":      func(ctx context.Context) error { _, _, err := c.Worker(ctx); return err },
-		"Entries":     func(ctx context.Context) error { _, err := c.Entries(ctx, grants); return err },
-		"AddEntry":    func(ctx context.Context) error { return c.AddEntry(ctx, grants, row) },
-		"SetEntry":    func(ctx context.Context) error { return c.SetEntry(ctx, grants, row) },
-		"DeleteEntry": func(ctx context.Context) error { return c.DeleteEntry(ctx, grants, row.Key) },
-		"MapFile":     func(ctx context.Context) error { _, err := c.MapFile(ctx, grants); return err },
-		"PutMapFile":  func(ctx context.Context) error { return c.PutMapFile(ctx, grants, []byte("a 1\n")) },
-		"ReplaceMap":  func(ctx context.Context) error { return c.ReplaceMap(ctx, grants, manyEntries(300)) },
-		"Servers":     func(ctx context.Context) error { _, err := c.Servers(ctx, "be_app"); return err },
+		"Discover":      func(ctx context.Context) error { _, err := c.Discover(ctx); return err },
+		"Worker":        func(ctx context.Context) error { _, _, err := c.Worker(ctx); return err },
+		"Entries":       func(ctx context.Context) error { _, err := c.Entries(ctx, grants); return err },
+		"Entry":         func(ctx context.Context) error { _, _, err := c.Entry(ctx, grants, row.Key); return err },
+		"AddEntry":      func(ctx context.Context) error { return c.AddEntry(ctx, grants, row) },
+		"SetEntry":      func(ctx context.Context) error { return c.SetEntry(ctx, grants, row) },
+		"DeleteEntry":   func(ctx context.Context) error { return c.DeleteEntry(ctx, grants, row.Key) },
+		"MapFile":       func(ctx context.Context) error { _, err := c.MapFile(ctx, grants); return err },
+		"PutMapFile":    func(ctx context.Context) error { return c.PutMapFile(ctx, grants, []byte("a 1\n")) },
+		"ReplaceMap":    func(ctx context.Context) error { return c.ReplaceMap(ctx, grants, manyEntries(300)) },
+		"CreateMapFile": func(ctx context.Context) error { _, err := c.CreateMapFile(ctx, "hosts.map"); return err },
+		"StoredFile": func(ctx context.Context) error {
+			_, _, _, err := c.StoredFile(ctx, "403.html")
+			return err
+		},
+		"StoreFile": func(ctx context.Context) error { return c.StoreFile(ctx, "403.html", []byte("page")) },
+		"Servers":   func(ctx context.Context) error { _, err := c.Servers(ctx, "be_app"); return err },
 		"AddServer": func(ctx context.Context) error {
 			return c.AddServer(ctx, "be_app", dataplane.Server{Name: "s2", Address: "127.0.0.1", Port: 8082})
 		},

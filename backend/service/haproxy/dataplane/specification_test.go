@@ -1,11 +1,13 @@
 package dataplane_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
+	"mime/multipart"
 	"net/url"
 	"os"
 	"os/exec"
@@ -218,6 +220,9 @@ func (s *specification) checkRequest(method string, u *url.URL, contentType stri
 		case "query":
 			errs = append(errs, checkParameter(p, query.Get(p.Name), query.Has(p.Name)))
 			query.Del(p.Name)
+		case "formData":
+			takesBody = true
+			errs = append(errs, checkForm(p, contentType, body), s.checkType(contentType, o.Consumes, s.consumes))
 		case "body":
 			takesBody = true
 			if len(body) == 0 && p.Required {
@@ -291,6 +296,22 @@ func checkParameter(p spec.Parameter, text string, given bool) error {
 		return fmt.Errorf("parameter %s: %w", p.Name, err)
 	}
 	return validate.NewParamValidator(&p, strfmt.Default).Validate(value).AsError()
+}
+
+// checkForm wants a form with the one file of the parameter's name.
+func checkForm(p spec.Parameter, contentType string, body []byte) error {
+	_, parameters, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return err
+	}
+	form, err := multipart.NewReader(bytes.NewReader(body), parameters["boundary"]).ReadForm(1 << 20)
+	if err != nil {
+		return fmt.Errorf("read form: %w", err)
+	}
+	if p.Type != "file" || len(form.File) != 1 || len(form.File[p.Name]) != 1 || len(form.Value) != 0 {
+		return fmt.Errorf("form is not the one file %s", p.Name)
+	}
+	return nil
 }
 
 func isFile(schema *spec.Schema) bool {

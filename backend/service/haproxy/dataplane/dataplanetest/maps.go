@@ -20,7 +20,7 @@ func (s *Server) mapEntries(w http.ResponseWriter, c call) {
 	if c.method == http.MethodPost {
 		failed = http.StatusBadRequest
 	}
-	m, ok := s.maps[c.parent]
+	m, ok := s.loaded(c.parent)
 	switch {
 	case c.parent == "":
 		missing(w, "map in query")
@@ -32,6 +32,8 @@ func (s *Server) mapEntries(w http.ResponseWriter, c call) {
 		listEntries(w, m.memory)
 	case c.method == http.MethodPost && c.name == "":
 		m.add(w, c)
+	case c.method == http.MethodGet:
+		m.read(w, c)
 	case c.method == http.MethodPut:
 		m.set(w, c)
 	case c.method == http.MethodDelete:
@@ -57,6 +59,22 @@ func listEntries(w http.ResponseWriter, entries []Entry) {
 
 func (m *mapState) find(key string) int {
 	return slices.IndexFunc(m.memory, func(e Entry) bool { return e.Key == key })
+}
+
+// loaded is a map that the running worker has.
+func (s *Server) loaded(name string) (*mapState, bool) {
+	m, ok := s.maps[name]
+	return m, ok && !m.onDisk
+}
+
+// read is the API's reading of HAProxy's answer: a value that is empty is none for it.
+func (m *mapState) read(w http.ResponseWriter, c call) {
+	i := m.find(c.name)
+	if i < 0 || m.memory[i].Value == "" {
+		problem(w, http.StatusNotFound, c.said(c.name+" not found"))
+		return
+	}
+	answerJSON(w, http.StatusOK, entryJSON{Key: c.name, Value: m.memory[i].Value})
 }
 
 // add looks for the key and then adds it, as the real one does. Two such calls at once both find nothing.
@@ -105,7 +123,7 @@ func (m *mapState) remove(w http.ResponseWriter, c call) {
 
 // bulk adds the lines of a small payload and replaces the map by a large one.
 func (s *Server) bulk(w http.ResponseWriter, c call) {
-	m, ok := s.maps[c.name]
+	m, ok := s.loaded(c.name)
 	var rows []entryJSON
 	switch {
 	case c.method != http.MethodPut || c.name == "":
@@ -170,33 +188,4 @@ func pieces(rows []entryJSON) (parts [][]entryJSON, replaces bool) {
 		parts = append(parts, rest)
 	}
 	return parts, replaces
-}
-
-func (s *Server) storage(w http.ResponseWriter, c call) {
-	m, ok := s.maps[c.name]
-	switch {
-	case !ok:
-		problem(w, http.StatusNotFound, "missing object: file "+c.name+" doesn't exist in dir: /etc/haproxy/maps")
-	case c.method == http.MethodGet:
-		w.Header().Set("Content-Type", "application/octet-stream")
-		w.WriteHeader(http.StatusOK)
-		_, _ = w.Write([]byte(m.file))
-	case c.method != http.MethodPut:
-		notAllowed(w, c)
-	case len(c.body) == 0:
-		missing(w, "data in body")
-	default:
-		text := string(c.body)
-		if c.half {
-			text = text[:len(text)/2]
-		}
-		m.file = text
-		if c.query.Get("skip_reload") == "true" {
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-		s.reload()
-		w.Header().Set("Reload-Id", "2026-01-01-1")
-		w.WriteHeader(http.StatusAccepted)
-	}
 }

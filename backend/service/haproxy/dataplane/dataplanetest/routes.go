@@ -3,6 +3,7 @@ package dataplanetest
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,6 +21,7 @@ type request struct {
 	path                    string // escaped
 	query                   url.Values
 	body                    []byte
+	contentType             string
 	password, authorization string
 }
 
@@ -36,6 +38,8 @@ type call struct {
 	query    url.Values
 	body     []byte
 	v3       bool
+
+	contentType string
 }
 
 // answer takes a call from the wire. An error is a connection that ends without an answer.
@@ -52,7 +56,7 @@ func (s *Server) answer(r *http.Request) (reply, error) {
 	username, password, ok := r.BasicAuth()
 	req := request{
 		seen: Call{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Body: string(body)},
-		path: r.URL.EscapedPath(), query: r.URL.Query(), body: body,
+		path: r.URL.EscapedPath(), query: r.URL.Query(), body: body, contentType: r.Header.Get("Content-Type"),
 		password: password, authorization: r.Header.Get("Authorization"),
 	}
 	s.mu.Lock()
@@ -119,15 +123,18 @@ func (s *Server) run(r request, h how) reply {
 }
 
 func (s *Server) snapshot() (undo func()) {
-	maps := map[string]mapState{}
+	held := map[string]mapState{}
 	for name, m := range s.maps {
-		maps[name] = mapState{memory: slices.Clone(m.memory), file: m.file}
+		held[name] = mapState{memory: slices.Clone(m.memory), file: m.file, onDisk: m.onDisk}
 	}
+	general := maps.Clone(s.general)
 	config, pid, started := s.config.clone(), s.pid, s.started
 	return func() {
-		for name, m := range maps {
-			*s.maps[name] = m
+		s.maps = map[string]*mapState{}
+		for name, m := range held {
+			s.maps[name] = &m
 		}
+		s.general = general
 		s.config, s.pid, s.started = config, pid, started
 	}
 }
@@ -138,7 +145,7 @@ func (s *Server) route(w http.ResponseWriter, r request, h how) {
 		problem(w, http.StatusNotFound, "path "+r.path+" was not found")
 		return
 	}
-	c.how, c.method, c.query, c.body = h, r.seen.Method, r.query, r.body
+	c.how, c.method, c.query, c.body, c.contentType = h, r.seen.Method, r.query, r.body, r.contentType
 	switch c.resource {
 	case "info":
 		answerJSON(w, http.StatusOK, map[string]any{
@@ -151,7 +158,9 @@ func (s *Server) route(w http.ResponseWriter, r request, h how) {
 	case "runtime/maps":
 		s.bulk(w, c)
 	case "storage/maps":
-		s.storage(w, c)
+		s.storedMaps(w, c)
+	case "storage/general":
+		s.storedGeneral(w, c)
 	case "runtime/servers":
 		s.runtimeServers(w, c)
 	case "configuration/servers":
@@ -176,6 +185,7 @@ var patterns = map[string]map[string]string{
 		"configuration/servers/{n}":  "configuration/servers",
 		"runtime/maps/{n}":           "runtime/maps",
 		"storage/maps/{n}":           "storage/maps",
+		"storage/general/{n}":        "storage/general",
 		"transactions/{n}":           "transactions",
 		"runtime/info/{n}":           "runtime/info",
 		"configuration/raw/{n}":      "configuration/raw",
@@ -188,6 +198,7 @@ var patterns = map[string]map[string]string{
 		"configuration/backends/{p}/servers/{n}": "configuration/servers",
 		"runtime/maps/{n}":                       "runtime/maps",
 		"storage/maps/{n}":                       "storage/maps",
+		"storage/general/{n}":                    "storage/general",
 		"transactions/{n}":                       "transactions",
 		"runtime/info/{n}":                       "runtime/info",
 		"configuration/raw/{n}":                  "configuration/raw",

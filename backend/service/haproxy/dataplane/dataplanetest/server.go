@@ -57,6 +57,7 @@ type Server struct {
 	calls     []Call
 	passwords []string
 	maps      map[string]*mapState
+	general   map[string]string // files of the general storage
 	pid       int
 	started   time.Time
 	skew      time.Duration
@@ -68,6 +69,7 @@ type Server struct {
 type mapState struct {
 	memory []Entry
 	file   string
+	onDisk bool // the running worker does not have it: it was made since, and no configuration with it was loaded
 }
 
 // Call is one request as it came.
@@ -116,7 +118,7 @@ func NewNode(settings Settings) *Server {
 	}
 	s := &Server{
 		URL: "http://127.0.0.1:1", inMemory: true, settings: settings, dialect: settings.Dialect,
-		maps: map[string]*mapState{}, passwords: []string{Password},
+		maps: map[string]*mapState{}, general: map[string]string{}, passwords: []string{Password},
 		pid: 100, started: settings.Now().Add(-time.Hour), config: newConfiguration(),
 	}
 	s.life, s.end = context.WithCancel(context.Background())

@@ -76,8 +76,11 @@ func (s *Server) reload() {
 	s.pid++
 	s.started = s.now()
 	s.down = false
-	for _, m := range s.maps {
-		m.memory = parseFile(m.file)
+	for name, m := range s.maps {
+		m.onDisk = m.onDisk && !strings.Contains(s.config.file, MapsDir+"/"+name)
+		if !m.onDisk {
+			m.memory = parseFile(m.file)
+		}
 	}
 	s.config.run()
 }
