@@ -68,6 +68,7 @@ func parse(arguments []string) (listen string, config server.Config, err error) 
 	flags.StringVar(&config.HAProxyBin, "haproxy-bin", "", "haproxy `program` that validates it (default: looked up)")
 	flags.StringVar(&config.RuntimeSocket, "runtime-socket", "", "`path` of HAProxy's stats socket, level admin")
 	flags.StringVar(&config.MapsDir, "maps-dir", "", "`directory` of the map files")
+	flags.StringVar(&config.GeneralDir, "general-dir", "", "`directory` of other files that haproxy.cfg names (default: general beside it)")
 	flags.StringVar(&config.ReloadCommand, "reload-cmd", "", "shell `command` that makes HAProxy reload")
 	flags.StringVar(&config.MasterSocket, "master-socket", "", "`path` of the master's socket, only read to learn how a reload ended (optional)")
 	flags.DurationVar(&config.ReloadDelay, "reload-delay", 5*time.Second, "how long a reload that is not forced waits for others")
@@ -101,7 +102,7 @@ func complete(config server.Config, passwordFile string) (server.Config, error) 
 			return config, err
 		}
 	}
-	for _, path := range []*string{&config.HAProxyConfig, &config.RuntimeSocket, &config.MapsDir, &config.MasterSocket} {
+	for _, path := range []*string{&config.HAProxyConfig, &config.RuntimeSocket, &config.MapsDir, &config.GeneralDir, &config.MasterSocket} {
 		if *path == "" {
 			continue // an absent one that is required is refused by the server
 		}

@@ -26,6 +26,9 @@ type Config struct {
 	// MasterSocket (optional) is asked, read-only, whether a reload is done or
 	// has failed. Without it a failed reload is known only by a time-out.
 	MasterSocket string
+	// GeneralDir (optional) holds other files that the configuration names: keys
+	// and pages. Empty is a directory beside HAProxyConfig.
+	GeneralDir string
 	// TransactionDir (optional) keeps open transactions over a restart; empty
 	// is a directory beside HAProxyConfig.
 	TransactionDir string
@@ -55,6 +58,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.TransactionDir == "" {
 		c.TransactionDir = filepath.Join(filepath.Dir(c.HAProxyConfig), "transactions")
+	}
+	if c.GeneralDir == "" {
+		c.GeneralDir = filepath.Join(filepath.Dir(c.HAProxyConfig), "general")
 	}
 	if c.ReloadDelay == 0 {
 		c.ReloadDelay = 5 * time.Second

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -93,6 +94,25 @@ func TestAMapFileIsReplacedWithoutAReloadAndReadByTheNextOne(t *testing.T) {
 	w.want(t, 404, "", "GET", services+"/storage/maps/absent.map", nil)
 	w.want(t, 409, "referenced", "DELETE", file, nil)
 	w.want(t, 200, `"storage_name":"grants.map"`, "GET", services+"/storage/maps", nil)
+}
+
+// As 2.9 was measured: PUT only replaces, POST only makes, and a name keeps its last dot alone.
+func TestGeneralFilesAreMadeReplacedAndListed(t *testing.T) {
+	w := newWorld(t)
+	general := services + "/storage/general"
+	at := filepath.Join(w.dir, "general")
+	w.want(t, 200, "[]", "GET", general, nil)
+	w.want(t, 404, "missing object", "PUT", general+"/403.html?skip_reload=true", "page")
+	w.want(t, 201, `"file":"`+at+`/403.html"`, "POST", general, upload{"403.html", "page"})
+	w.want(t, 409, "already exists", "POST", general, upload{"403.html", "other"})
+	w.want(t, 201, `"storage_name":"idp_k1.pem"`, "POST", general, upload{"idp.k1.pem", "key"})
+	w.want(t, 204, "", "PUT", general+"/403.html?skip_reload=true", "new page")
+	w.want(t, 200, "new page", "GET", general+"/403.html", nil)
+	w.want(t, 404, "missing object", "GET", general+"/none.html", nil)
+	w.want(t, 200, `"file":"`+at+`/idp_k1.pem"`, "GET", general, nil)
+	w.want(t, 201, "not loaded map file", "POST", services+"/storage/maps", upload{"hosts.map", "\n"})
+	w.want(t, 409, "already exists", "POST", services+"/storage/maps", upload{"hosts.map", "\n"})
+	w.want(t, 400, "file_upload", "POST", services+"/storage/maps", "a b\n")
 }
 
 func rows(n int) []entry {

@@ -50,16 +50,21 @@ func (s *Server) routes() http.Handler {
 		"PUT /runtime/maps_entries/{id}":    s.replaceMapEntry,
 		"DELETE /runtime/maps_entries/{id}": s.deleteMapEntry,
 
-		"GET /storage/maps":           s.listMapFiles,
-		"POST /storage/maps":          s.createMapFile,
-		"GET /storage/maps/{name}":    s.getMapFile,
-		"PUT /storage/maps/{name}":    s.replaceMapFile,
-		"DELETE /storage/maps/{name}": s.deleteMapFile,
-
 		"GET /reloads":      s.listReloads,
 		"GET /reloads/{id}": s.getReload,
 	} {
 		mux.HandleFunc(underPrefix(pattern), handler)
+	}
+	for name, f := range map[string]shelf{"maps": s.mapFiles(), "general": s.generalFiles()} {
+		for pattern, handler := range map[string]http.HandlerFunc{
+			"GET /storage/" + name:                f.list,
+			"POST /storage/" + name:               f.create,
+			"GET /storage/" + name + "/{name}":    f.get,
+			"PUT /storage/" + name + "/{name}":    f.replace,
+			"DELETE /storage/" + name + "/{name}": f.remove,
+		} {
+			mux.HandleFunc(underPrefix(pattern), handler)
+		}
 	}
 	return mux
 }

@@ -23,6 +23,7 @@ type Server struct {
 
 	runtime runtime.Runtime
 	maps    storage.Storage
+	general storage.Storage
 
 	// change is held over a whole change of the configuration with its reload:
 	// one at a time.
@@ -62,6 +63,9 @@ func New(config Config) (*Server, error) {
 	}
 	if s.maps, err = storage.New(config.MapsDir, storage.MapsType); err != nil {
 		return nil, fmt.Errorf("open maps directory: %w", err)
+	}
+	if s.general, err = storage.New(config.GeneralDir, storage.GeneralType); err != nil {
+		return nil, fmt.Errorf("open directory of general files: %w", err)
 	}
 	if s.reloads, err = newReloader(config, s.runtime, s.log); err != nil {
 		return nil, err

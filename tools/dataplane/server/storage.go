@@ -7,49 +7,57 @@ import (
 	"strings"
 
 	"github.com/haproxytech/client-native/v5/models"
+	"github.com/haproxytech/client-native/v5/storage"
 )
 
-func (s *Server) listMapFiles(w http.ResponseWriter, _ *http.Request) {
-	files, err := s.maps.GetAll()
+// shelf is one of the API's storages: maps, or general files. Their items are of one shape.
+type shelf struct {
+	server *Server
+	files  storage.Storage
+	// listed and made describe a file in the list and after its upload.
+	listed, made string
+}
+
+func (s *Server) mapFiles() shelf {
+	return shelf{s, s.maps, "managed map file", "managed but not loaded map file (no runtime ID)"}
+}
+
+func (s *Server) generalFiles() shelf {
+	return shelf{s, s.general, "managed general use file", "managed general use file"}
+}
+
+func (f shelf) list(w http.ResponseWriter, _ *http.Request) {
+	files, err := f.files.GetAll()
 	if err != nil {
 		refuseConfiguration(w, err)
 		return
 	}
-	list := models.Maps{}
+	list := models.GeneralFiles{}
 	for _, file := range files {
-		list = append(list, &models.Map{
-			Description: "managed map file",
-			File:        file,
-			StorageName: filepath.Base(file),
-		})
+		list = append(list, &models.GeneralFile{Description: f.listed, File: file, StorageName: filepath.Base(file)})
 	}
 	answer(w, http.StatusOK, list)
 }
 
-// createMapFile stores an uploaded file; HAProxy does not use it before a
-// configuration names it and a reload follows.
-func (s *Server) createMapFile(w http.ResponseWriter, r *http.Request) {
+// create stores an uploaded file, under a name with one dot at most; HAProxy does not use it before a configuration names
+// it and a reload follows.
+func (f shelf) create(w http.ResponseWriter, r *http.Request) {
 	upload, header, err := r.FormFile("file_upload")
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "read file_upload: "+err.Error())
 		return
 	}
 	defer upload.Close()
-	file, size, err := s.maps.Create(header.Filename, upload)
+	file, size, err := f.files.Create(header.Filename, upload)
 	if err != nil {
 		refuseRuntime(w, err)
 		return
 	}
-	answer(w, http.StatusCreated, &models.Map{
-		Description: "managed but not loaded map file (no runtime ID)",
-		File:        file,
-		StorageName: filepath.Base(file),
-		Size:        &size,
-	})
+	answer(w, http.StatusCreated, &models.GeneralFile{Description: f.made, File: file, StorageName: filepath.Base(file), Size: &size})
 }
 
-func (s *Server) getMapFile(w http.ResponseWriter, r *http.Request) {
-	content, err := s.maps.GetContents(r.PathValue("name"))
+func (f shelf) get(w http.ResponseWriter, r *http.Request) {
+	content, err := f.files.GetContents(r.PathValue("name"))
 	if err != nil {
 		refuseConfiguration(w, err)
 		return
@@ -59,9 +67,8 @@ func (s *Server) getMapFile(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, content)
 }
 
-// replaceMapFile changes the file only; what runs changes with the reload that
-// follows unless skip_reload is set.
-func (s *Server) replaceMapFile(w http.ResponseWriter, r *http.Request) {
+// replace changes the file only; what runs changes with the reload that follows unless skip_reload is set.
+func (f shelf) replace(w http.ResponseWriter, r *http.Request) {
 	skip, ok := flag(w, r, "skip_reload")
 	if !ok {
 		return
@@ -75,7 +82,7 @@ func (s *Server) replaceMapFile(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "read body: "+err.Error())
 		return
 	}
-	if _, err := s.maps.Replace(r.PathValue("name"), string(content)); err != nil {
+	if _, err := f.files.Replace(r.PathValue("name"), string(content)); err != nil {
 		refuseConfiguration(w, err)
 		return
 	}
@@ -83,21 +90,21 @@ func (s *Server) replaceMapFile(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	s.reload(w, force, http.StatusNoContent, nil)
+	f.server.reload(w, force, http.StatusNoContent, nil)
 }
 
-func (s *Server) deleteMapFile(w http.ResponseWriter, r *http.Request) {
+func (f shelf) remove(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	file, _, err := s.maps.Get(name)
+	file, _, err := f.files.Get(name)
 	if err != nil {
 		refuseConfiguration(w, err)
 		return
 	}
-	if s.isReferenced(file) {
+	if f.server.isReferenced(file) {
 		refuse(w, http.StatusConflict, "rejecting attempt to delete file "+file+" referenced in haproxy conf")
 		return
 	}
-	if err := s.maps.Delete(name); err != nil {
+	if err := f.files.Delete(name); err != nil {
 		refuseConfiguration(w, err)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -122,7 +123,27 @@ type reply struct {
 	body   string
 }
 
-// call sends a request to the API; a body that is no string is sent as JSON.
+// upload is a body: a form with a file.
+type upload struct{ name, text string }
+
+func (u upload) form(t *testing.T) (body io.Reader, contentType string) {
+	t.Helper()
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	part, err := w.CreateFormFile("file_upload", u.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(part, u.text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return &form, w.FormDataContentType()
+}
+
+// call sends a request to the API; a body that is no string and no upload is sent as JSON.
 func (w *world) call(t *testing.T, method, path string, body any) reply {
 	t.Helper()
 	var reader io.Reader
@@ -131,6 +152,8 @@ func (w *world) call(t *testing.T, method, path string, body any) reply {
 	case nil:
 	case string:
 		reader, contentType = strings.NewReader(body), "text/plain"
+	case upload:
+		reader, contentType = body.form(t)
 	default:
 		text, err := json.Marshal(body)
 		if err != nil {
