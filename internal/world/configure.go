@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"text/template"
 
 	"github.com/haproxy-access/clutch-haproxy-access/internal/haproxyproc"
@@ -44,6 +45,19 @@ type settings struct {
 	// Password is that of the data planes, and Dialect the API that they speak.
 	Password, Username, Dialect string
 	IssuerPort                  int
+	// LogAddress is where the first gateway receives HAProxy's access log.
+	LogAddress string
+}
+
+// Receives says whether the gateway whose configuration is written takes HAProxy's log: one does, so that nothing counts twice.
+func (s settings) Receives() bool { return s.Gateway == s.Gateways[0] }
+
+// Listed are the nodes that the configuration names one by one.
+func (s settings) Listed() []nodeSettings {
+	if s.Options.Discovery == nil {
+		return s.Nodes
+	}
+	return slices.DeleteFunc(slices.Clone(s.Nodes), func(n nodeSettings) bool { return slices.Contains(n.Environments, "prod") })
 }
 
 type gatewaySettings struct {
@@ -84,6 +98,7 @@ func (w *World) settings(a assigned) (settings, error) {
 		NodeDir: nodeDir, Store: l.store(), Policy: l.policy(), TokenKey: l.secret(secretTokenKey),
 		PasswordFile: l.secret(secretDataPlane), HAProxyBin: binary, IssuerPort: a.issuer,
 		Password: w.secrets[secretDataPlane], Username: dataPlaneUsername, Dialect: w.dialect,
+		LogAddress: address(a.log),
 	}
 	for _, port := range a.gateways {
 		s.Gateways = append(s.Gateways, gatewaySettings{Port: port, URL: url(port)})
@@ -190,7 +205,8 @@ func (w *World) configureNode(ctx context.Context, s settings, n nodeSettings) e
 			return fmt.Errorf("make directory: %w", err)
 		}
 	}
-	s.Node = n
+	// By name whatever finds it: what is rendered for a node is looked up by that.
+	s.Node, s.Options.Discovery = n, nil
 	if err := render(n.Rendered(), "clutch-config.yaml", clutchConfig, s); err != nil {
 		return err
 	}

@@ -19,11 +19,19 @@ type fleetConfig struct {
 		Master       string `yaml:"master_socket"`
 		Managed      bool   `yaml:"manage_config"`
 	}
+	Receiver  *struct{ Listen string } `yaml:"log_receiver"`
+	Discovery []struct {
+		SRV, Resolver string
+		Node          struct{ Environments []string }
+	}
 	Templates []struct {
 		Pattern string
 		Nodes   []string
 	} `yaml:"environment_templates"`
-	Enforcement struct{ Binds []struct{ Address string } }
+	Enforcement struct {
+		Binds      []struct{ Address string }
+		Standalone struct{ Log string }
+	}
 }
 
 // written is what the gateway is told with these options.
@@ -36,7 +44,7 @@ func written(t *testing.T, options Options) fleetConfig {
 	}
 	w := &World{options: options, layout: layout{root: "/r", sockets: "/r/run"}, dialect: "v2"}
 	ports := assigned{
-		issuer: 1, gateways: []int{2}, haproxy: []int{11, 12, 13}, dataPlanes: []int{21, 22, 23}, services: []int{31, 32, 33, 34, 35, 36},
+		issuer: 1, log: 3, gateways: []int{2}, haproxy: []int{11, 12, 13}, dataPlanes: []int{21, 22, 23}, services: []int{31, 32, 33, 34, 35, 36},
 	}
 	w.endpoints = w.describe(ports)
 	s, err := w.settings(ports)
@@ -89,16 +97,22 @@ func TestTheGatewayIsToldOfEachNode(t *testing.T) {
 	if diff := cmp.Diff(want, nodes); diff != "" {
 		t.Error(diff)
 	}
-	if len(got.Templates) != 0 || len(got.Enforcement.Binds) != 1 || got.Enforcement.Binds[0].Address != "127.0.0.1:11" {
+	if got.Receiver == nil || got.Receiver.Listen != "udp:127.0.0.1:3" || got.Enforcement.Standalone.Log != "127.0.0.1:3" {
+		t.Errorf("log %+v, received %+v", got.Enforcement.Standalone.Log, got.Receiver)
+	}
+	if len(got.Discovery) != 0 || len(got.Enforcement.Binds) != 1 || got.Enforcement.Binds[0].Address != "127.0.0.1:11" {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestWhatIsSwitchedOnIsConfigured(t *testing.T) {
-	got := written(t, Options{ManagedNode: "edge-2", EphemeralEnvironments: true})
+	got := written(t, Options{ManagedNode: "edge-2", NoSockets: true})
 	for _, n := range got.Nodes {
 		if n.Managed != (n.Name == "edge-2") {
 			t.Errorf("%s is managed: %v", n.Name, n.Managed)
+		}
+		if n.Runtime != "" || n.Master != "" {
+			t.Errorf("the gateway is told of %s's sockets %q and %q", n.Name, n.Runtime, n.Master)
 		}
 	}
 	if got.Enforcement.Binds[0].Address != "127.0.0.1:12" {
@@ -106,5 +120,17 @@ func TestWhatIsSwitchedOnIsConfigured(t *testing.T) {
 	}
 	if len(got.Templates) != 1 || got.Templates[0].Pattern != "pr-*" || !cmp.Equal(got.Templates[0].Nodes, []string{"edge-3"}) {
 		t.Errorf("templates %+v", got.Templates)
+	}
+}
+
+// Nodes that are found are listed nowhere.
+func TestNodesOfADiscoveryAreNotListed(t *testing.T) {
+	got := written(t, Options{Discovery: &Discovery{SRV: "_dataplane._tcp.edge.test", Resolver: "127.0.0.1:53"}})
+	if len(got.Nodes) != 1 || got.Nodes[0].Name != "edge-3" {
+		t.Errorf("listed are %+v", got.Nodes)
+	}
+	if len(got.Discovery) != 1 || got.Discovery[0].SRV != "_dataplane._tcp.edge.test" || got.Discovery[0].Resolver != "127.0.0.1:53" ||
+		!cmp.Equal(got.Discovery[0].Node.Environments, []string{"prod"}) {
+		t.Errorf("discovery %+v", got.Discovery)
 	}
 }

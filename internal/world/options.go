@@ -29,9 +29,10 @@ type Options struct {
 	DataPlaneVia func(node, address string) (string, error)
 	// Gateways is how many gateway processes share the store, each on a port of its own; 1 if zero. More need Postgres.
 	Gateways int
-	// EphemeralEnvironments configures pr-* as a template of environments on edge-3. The backends of pr-1 and pr-2 are there
-	// in any case.
-	EphemeralEnvironments bool
+	// NoSockets tells the gateways of no node's sockets: running streams are not cut, and older workers are not reached.
+	NoSockets bool
+	// Discovery finds the nodes of prod by DNS, if it is not nil; they are not listed then.
+	Discovery *Discovery
 	// ManagedNode is a node whose enforcement part of haproxy.cfg the gateway puts there and keeps; none if empty. It can be one
 	// only: what is put there binds one address, and here each node has a port of its own.
 	ManagedNode string
@@ -48,6 +49,10 @@ type Options struct {
 	// Progress is told what is done next, a line each; nil tells nobody.
 	Progress func(string)
 }
+
+// Discovery is where nodes are found: a name of SRV records that point at their data planes, and the host:port of a DNS server.
+// Nodes are then called found-127-0-0-1-<port of the data plane>, without a log of their use: that goes by the nodes' names.
+type Discovery struct{ SRV, Resolver string }
 
 // Postgres is a database that is there, and Clutch's tables in it.
 type Postgres struct {

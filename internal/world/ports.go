@@ -10,7 +10,9 @@ import (
 
 // assigned are the ports that a world listens on, each kind in its order.
 type assigned struct {
-	issuer                                  int
+	issuer int
+	// log is a UDP port.
+	log                                     int
 	gateways, haproxy, dataPlanes, services []int
 }
 
@@ -31,9 +33,21 @@ func assignPorts(ports Ports, gateways, nodes, services int) (assigned, error) {
 		return own
 	}
 	a := assigned{issuer: row(ports.Issuer, 1)[0]}
+	if a.log, err = freeUDPPort(); err != nil {
+		return assigned{}, err
+	}
 	a.gateways = append(row(ports.Gateway, 1), row(0, gateways-1)...)
 	a.haproxy, a.dataPlanes, a.services = row(ports.HAProxy, nodes), row(ports.DataPlane, nodes), row(ports.Services, services)
 	return a, nil
+}
+
+func freeUDPPort() (int, error) {
+	connection, err := net.ListenPacket("udp", address(0))
+	if err != nil {
+		return 0, fmt.Errorf("find free port: %w", err)
+	}
+	defer connection.Close()
+	return connection.LocalAddr().(*net.UDPAddr).Port, nil
 }
 
 // check tries whether all ports are free, since a program that cannot listen says so in its log only. It names the demo's

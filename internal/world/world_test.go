@@ -272,15 +272,7 @@ func TestEachNodeHasFilesOfItsOwn(t *testing.T) {
 
 // The backends of ephemeral environments are there before them, so that none needs a reload, and on their node alone.
 func TestBackendsOfEphemeralEnvironmentsAreThere(t *testing.T) {
-	w, err := world.Start(t.Context(), world.Options{Dir: t.TempDir(), BinDir: binDir, EphemeralEnvironments: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := w.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	w := start(t, t.TempDir())
 	for _, n := range w.Nodes {
 		backends := runtimeCommand(t, n, "show backend")
 		for _, backend := range []string{"pr-1_web", "pr-2_web"} {

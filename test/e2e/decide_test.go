@@ -11,26 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func (p *place) events(grantID any, verbs ...string) []object {
-	p.t.Helper()
-	answer := p.do(audrey, "haproxyaccess/listEvents", object{"grantId": grantID, "verbs": verbs, "oldestFirst": true})
-	var all []object
-	for _, e := range answer["events"].([]any) {
-		all = append(all, e.(object))
-	}
-	return all
-}
-
-func (p *place) issue(email string, grant object) string {
-	p.t.Helper()
-	return p.do(email, "haproxyaccess/issueToken", object{"grantId": grant["id"]})["token"].(string)
-}
-
 // An active grant is made longer while requests pass: none of them is refused, far beyond the end that it had first.
 func TestExtensionHasNoGap(t *testing.T) {
 	p := start(t, nil)
-	g, token := p.open(alice, "staging", "billing", 20*time.Second)
-	firstEnd := p.time(g["expireTime"])
+	g, token := p.Open(alice, "staging", "billing", 20*time.Second)
+	firstEnd := p.Time(g["expireTime"])
 	var current atomic.Pointer[string]
 	current.Store(&token)
 	stop, done := make(chan struct{}), make(chan string, 1)
@@ -43,23 +28,23 @@ func TestExtensionHasNoGap(t *testing.T) {
 				return
 			default:
 			}
-			a, err := p.tryVisit(http.DefaultClient, stagingBilling, *current.Load())
-			if err != nil || a.status != http.StatusOK {
-				done <- fmt.Sprintf("after %d requests: %d %s %v", passed, a.status, a.why, err)
+			a, err := p.TryVisit(http.DefaultClient, stagingBilling, *current.Load())
+			if err != nil || a.Status != http.StatusOK {
+				done <- fmt.Sprintf("after %d requests: %d %s %v", passed, a.Status, a.Why, err)
 				return
 			}
 			passed++
 		}
 	}()
 	for range 3 {
-		g = grantOf(p.do(alice, "haproxyaccess/extendAccess", object{
+		g = grantOf(p.Do(alice, "haproxyaccess/extendAccess", object{
 			"grantId": g["id"], "duration": "3s", "reason": "not done yet", "idempotencyKey": newKey(),
 		}))
 		require.Equal(t, "ACTIVE", g["state"])
-		fresh := p.issue(alice, g)
+		fresh := p.Issue(alice, g)
 		current.Store(&fresh)
 	}
-	require.Equal(t, firstEnd.Add(9*time.Second), p.time(g["expireTime"]))
+	require.Equal(t, firstEnd.Add(9*time.Second), p.Time(g["expireTime"]))
 	eventually(t, "the first end is long past", func() bool { return time.Now().After(firstEnd.Add(4 * time.Second)) })
 	close(stop)
 	result := <-done
@@ -67,67 +52,60 @@ func TestExtensionHasNoGap(t *testing.T) {
 	t.Log(result)
 	// Then it ends on its last second, by HAProxy alone.
 	eventually(t, "the way closes", func() bool {
-		a, err := p.tryVisit(http.DefaultClient, stagingBilling, *current.Load())
-		return err == nil && a.status != http.StatusOK
+		a, err := p.TryVisit(http.DefaultClient, stagingBilling, *current.Load())
+		return err == nil && a.Status != http.StatusOK
 	})
-	require.False(t, time.Now().Before(p.time(g["expireTime"])))
-}
-
-func (p *place) time(text any) time.Time {
-	p.t.Helper()
-	at, err := time.Parse(time.RFC3339, text.(string))
-	require.NoError(p.t, err)
-	return at
+	require.False(t, time.Now().Before(p.Time(g["expireTime"])))
 }
 
 // A lock closes what is open for the very next request, and stops what is new; lifting it brings nothing back.
 func TestLockEndsAndStopsAccess(t *testing.T) {
 	p := start(t, nil)
-	staging, stagingToken := p.open(alice, "staging", "billing", 15*time.Minute)
-	prod, prodToken := p.open(alice, "prod", "billing", 15*time.Minute)
-	waiting := p.request(alice, "prod", "ops", 15*time.Minute)
+	staging, stagingToken := p.Open(alice, "staging", "billing", 15*time.Minute)
+	prod, prodToken := p.Open(alice, "prod", "billing", 15*time.Minute)
+	waiting := p.Request(alice, "prod", "ops", 15*time.Minute)
 	lock := object{
 		"environment": "prod", "reason": "incident 12", "untilTime": time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
 		"idempotencyKey": newKey(),
 	}
-	status, _ := p.call(alice, "haproxyaccess/createLock", lock)
+	status, _ := p.Call(alice, "haproxyaccess/createLock", lock)
 	require.Equal(t, http.StatusForbidden, status)
 
 	dry := object{"dryRun": true}
 	for k, v := range lock {
 		dry[k] = v
 	}
-	counted := p.do(carol, "haproxyaccess/createLock", dry)
+	counted := p.Do(carol, "haproxyaccess/createLock", dry)
 	require.Equal(t, object{"pending": 1.0, "approved": 0.0, "active": 1.0}, counted["covered"])
-	require.Equal(t, http.StatusOK, p.visit(http.DefaultClient, prodBilling, prodToken).status)
+	require.Equal(t, http.StatusOK, p.Visit(http.DefaultClient, prodBilling, prodToken).Status)
 
-	locked := p.do(carol, "haproxyaccess/createLock", lock)
+	locked := p.Do(carol, "haproxyaccess/createLock", lock)
 	require.Equal(t, counted["covered"], locked["covered"])
-	p.refused(p.visit(http.DefaultClient, prodBilling, prodToken), http.StatusForbidden, "no_grant")
-	require.Equal(t, http.StatusOK, p.visit(http.DefaultClient, stagingBilling, stagingToken).status)
+	p.Refused(p.Visit(http.DefaultClient, prodBilling, prodToken), http.StatusForbidden, "no_grant")
+	require.Equal(t, http.StatusOK, p.Visit(http.DefaultClient, stagingBilling, stagingToken).Status)
 	for _, g := range []object{prod, waiting} {
-		ended := p.get(alice, g)
+		ended := p.Get(alice, g)
 		require.Equal(t, []any{"REVOKED", "lock"}, []any{ended["state"], ended["endCause"]})
 	}
-	status, refusal := p.call(alice, "haproxyaccess/requestAccess", object{
+	status, refusal := p.Call(alice, "haproxyaccess/requestAccess", object{
 		"environment": "prod", "pool": "ops", "duration": "900s", "reason": "ticket 4711", "idempotencyKey": newKey(),
 	})
 	require.Equal(t, http.StatusForbidden, status)
 	require.Contains(t, refusal["message"], "incident 12")
 
 	id := locked["lock"].(object)["id"]
-	p.do(carol, "haproxyaccess/releaseLock", object{"lockId": id, "reason": "over", "idempotencyKey": newKey()})
-	p.refused(p.visit(http.DefaultClient, prodBilling, prodToken), http.StatusForbidden, "no_grant")
-	require.Equal(t, "REVOKED", p.get(alice, prod)["state"])
-	require.Equal(t, "PENDING", p.request(alice, "prod", "ops", 15*time.Minute)["state"])
-	require.Equal(t, "ACTIVE", p.get(alice, staging)["state"])
+	p.Do(carol, "haproxyaccess/releaseLock", object{"lockId": id, "reason": "over", "idempotencyKey": newKey()})
+	p.Refused(p.Visit(http.DefaultClient, prodBilling, prodToken), http.StatusForbidden, "no_grant")
+	require.Equal(t, "REVOKED", p.Get(alice, prod)["state"])
+	require.Equal(t, "PENDING", p.Request(alice, "prod", "ops", 15*time.Minute)["state"])
+	require.Equal(t, "ACTIVE", p.Get(alice, staging)["state"])
 }
 
 // I4: what policy no longer allows is revoked; files that are no policy change nothing.
 func TestI4PolicyChangeEndsGrants(t *testing.T) {
 	p := start(t, nil)
-	g, token := p.open(alice, "staging", "billing", 15*time.Minute)
-	before := p.do(carol, "haproxyaccess/getPolicy", object{})
+	g, token := p.Open(alice, "staging", "billing", 15*time.Minute)
+	before := p.Do(carol, "haproxyaccess/getPolicy", object{})
 	require.Equal(t, "demo", before["policy"])
 	require.Equal(t, before["policyHash"], g["policyHash"])
 
@@ -135,22 +113,22 @@ func TestI4PolicyChangeEndsGrants(t *testing.T) {
 	require.NoError(t, p.SetPolicy([]byte(otherPolicy+"\n  - name: wrong\n    subject: {name: alice@example.com, groups: [engineering]}\n"+
 		"    request: {pool: staging/billing, for: 15m}\n    expect: {decision: allow}\n")))
 	eventually(t, "the refusal is seen", func() bool {
-		return strings.Contains(p.do(carol, "haproxyaccess/getPolicy", object{})["error"].(string), "policy.yaml:")
+		return strings.Contains(p.Do(carol, "haproxyaccess/getPolicy", object{})["error"].(string), "policy.yaml:")
 	})
-	require.Equal(t, before["policyHash"], p.do(carol, "haproxyaccess/getPolicy", object{})["policyHash"])
-	require.Equal(t, http.StatusOK, p.visit(http.DefaultClient, stagingBilling, token).status)
+	require.Equal(t, before["policyHash"], p.Do(carol, "haproxyaccess/getPolicy", object{})["policyHash"])
+	require.Equal(t, http.StatusOK, p.Visit(http.DefaultClient, stagingBilling, token).Status)
 
 	require.NoError(t, p.SetPolicy([]byte(otherPolicy)))
-	eventually(t, "the grant is revoked", func() bool { return p.get(alice, g)["state"] == "REVOKED" })
-	require.Equal(t, "policy_changed", p.get(alice, g)["endCause"])
+	eventually(t, "the grant is revoked", func() bool { return p.Get(alice, g)["state"] == "REVOKED" })
+	require.Equal(t, "policy_changed", p.Get(alice, g)["endCause"])
 	eventually(t, "HAProxy refuses", func() bool {
-		a, err := p.tryVisit(http.DefaultClient, stagingBilling, token)
-		return err == nil && a.why == "no_grant"
+		a, err := p.TryVisit(http.DefaultClient, stagingBilling, token)
+		return err == nil && a.Why == "no_grant"
 	})
-	after := p.do(carol, "haproxyaccess/getPolicy", object{})
+	after := p.Do(carol, "haproxyaccess/getPolicy", object{})
 	require.Equal(t, []any{"demo", ""}, []any{after["policy"], after["error"]})
 	require.NotEqual(t, before["policyHash"], after["policyHash"])
-	require.Len(t, p.events("", "policy"), 2)
+	require.Len(t, p.Events("", "policy"), 2)
 	eventually(t, "the change is in Clutch's audit log", func() bool {
 		events, _ := p.audit()
 		return strings.Count(strings.Join(events, "\n"), "GrantEvent.policy") == 2
@@ -175,23 +153,23 @@ tests:
 // before does not bring it back.
 func TestI4LostGroupEndsAccess(t *testing.T) {
 	p := start(t, nil)
-	g, token := p.open(alice, "staging", "billing", 15*time.Minute)
-	old := p.token(alice)
+	g, token := p.Open(alice, "staging", "billing", 15*time.Minute)
+	old := p.Token(alice)
 	require.NoError(t, p.SetGroups(t.Context(), alice, "sales"))
 	// The login alone ends it: without her group, Clutch lets her call nothing.
 	fresh, err := p.Login(t.Context(), alice)
 	require.NoError(t, err)
-	eventually(t, "the grant is revoked", func() bool { return p.get(audrey, g)["state"] == "REVOKED" })
-	ended := p.get(audrey, g)
+	eventually(t, "the grant is revoked", func() bool { return p.Get(audrey, g)["state"] == "REVOKED" })
+	ended := p.Get(audrey, g)
 	require.Equal(t, "group_lost", ended["endCause"])
 	require.Contains(t, ended["endComment"], "by login")
 	eventually(t, "HAProxy refuses", func() bool {
-		a, err := p.tryVisit(http.DefaultClient, stagingBilling, token)
-		return err == nil && a.why == "no_grant"
+		a, err := p.TryVisit(http.DefaultClient, stagingBilling, token)
+		return err == nil && a.Why == "no_grant"
 	})
 	for _, clutchToken := range []string{old, fresh} {
-		p.tokens[alice] = clutchToken
-		status, _ := p.call(alice, "haproxyaccess/requestAccess", object{
+		p.Tokens[alice] = clutchToken
+		status, _ := p.Call(alice, "haproxyaccess/requestAccess", object{
 			"environment": "staging", "pool": "billing", "duration": "900s", "reason": "once more", "idempotencyKey": newKey(),
 		})
 		require.Equal(t, http.StatusForbidden, status)
@@ -205,21 +183,21 @@ func TestBreakGlassIsLoudAndReviewed(t *testing.T) {
 		"environment": "prod", "pool": "billing", "duration": "600s", "reason": "all is down", "breakGlass": true,
 		"idempotencyKey": newKey(),
 	}
-	g := grantOf(p.do(bob, "haproxyaccess/requestAccess", ask))
+	g := grantOf(p.Do(bob, "haproxyaccess/requestAccess", ask))
 	require.Equal(t, []any{"ACTIVE", true}, []any{g["state"], g["breakGlass"]})
 	require.Equal(t, []any{"prod-approvers"}, g["notify"])
-	require.Equal(t, http.StatusOK, p.visit(http.DefaultClient, prodBilling, p.issue(bob, g)).status)
+	require.Equal(t, http.StatusOK, p.Visit(http.DefaultClient, prodBilling, p.Issue(bob, g)).Status)
 
 	review := object{"grantId": g["id"], "etag": g["etag"], "comment": "it was needed", "idempotencyKey": newKey()}
-	status, _ := p.call(alice, "haproxyaccess/reviewAccess", review) // it is open: nobody can say yet what was done
+	status, _ := p.Call(alice, "haproxyaccess/reviewAccess", review) // it is open: nobody can say yet what was done
 	require.Equal(t, http.StatusConflict, status)
-	g = grantOf(p.do(bob, "haproxyaccess/revokeAccess", object{"grantId": g["id"], "reason": "it is up again", "idempotencyKey": newKey()}))
+	g = grantOf(p.Do(bob, "haproxyaccess/revokeAccess", object{"grantId": g["id"], "reason": "it is up again", "idempotencyKey": newKey()}))
 	review["etag"], review["idempotencyKey"] = g["etag"], newKey()
-	status, _ = p.call(bob, "haproxyaccess/reviewAccess", review)
+	status, _ = p.Call(bob, "haproxyaccess/reviewAccess", review)
 	require.Equal(t, http.StatusForbidden, status)
-	awaiting := p.do(alice, "haproxyaccess/listGrants", object{"awaitingMyReview": true})
+	awaiting := p.Do(alice, "haproxyaccess/listGrants", object{"awaitingMyReview": true})
 	require.Len(t, awaiting["grants"], 1)
-	done := grantOf(p.do(alice, "haproxyaccess/reviewAccess", review))
+	done := grantOf(p.Do(alice, "haproxyaccess/reviewAccess", review))
 	require.Equal(t, alice, done["review"].(object)["subject"])
 	events, text := p.audit()
 	require.Contains(t, events, bob+" AccessAPI.RequestAccess 0")

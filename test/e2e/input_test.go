@@ -21,9 +21,9 @@ func TestBadInputChangesNothing(t *testing.T) {
 		}
 		return body
 	}
-	mine, _ := p.open(alice, "staging", "billing", time.Minute)
+	mine, _ := p.Open(alice, "staging", "billing", time.Minute)
 	used := newKey()
-	waiting := grantOf(p.do(alice, "haproxyaccess/requestAccess", ask(object{"environment": "prod", "pool": "ops", "idempotencyKey": used})))
+	waiting := grantOf(p.Do(alice, "haproxyaccess/requestAccess", ask(object{"environment": "prod", "pool": "ops", "idempotencyKey": used})))
 	for _, c := range []struct {
 		name, who, path string
 		body            object
@@ -55,25 +55,25 @@ func TestBadInputChangesNothing(t *testing.T) {
 		{"servers", alice, "addPoolServer", object{"environment": "prod", "pool": "ops", "name": "s9", "address": "127.0.0.1", "port": 9, "idempotencyKey": newKey()}, 403},
 		{"server with a host's name", carol, "addPoolServer", object{"environment": "prod", "pool": "ops", "name": "s9", "address": "evil.example", "port": 9, "idempotencyKey": newKey()}, 400},
 	} {
-		status, answer := p.call(c.who, "haproxyaccess/"+c.path, c.body)
+		status, answer := p.Call(c.who, "haproxyaccess/"+c.path, c.body)
 		require.Equal(t, c.want, status, "%s: %v", c.name, answer)
 		require.NotEmpty(t, answer["message"], c.name)
 	}
-	grants := p.do(carol, "haproxyaccess/listGrants", object{})["grants"].([]any)
+	grants := p.Do(carol, "haproxyaccess/listGrants", object{})["grants"].([]any)
 	require.Len(t, grants, 2, "only the two that succeeded")
-	require.Equal(t, "PENDING", p.get(alice, waiting)["state"])
-	status, _ := p.call("", "haproxyaccess/listPools", object{})
+	require.Equal(t, "PENDING", p.Get(alice, waiting)["state"])
+	status, _ := p.Call("", "haproxyaccess/listPools", object{})
 	require.Equal(t, http.StatusUnauthorized, status)
 
 	// The same key with the same body answers the same grant.
-	again := grantOf(p.do(alice, "haproxyaccess/requestAccess", ask(object{"environment": "prod", "pool": "ops", "idempotencyKey": used})))
+	again := grantOf(p.Do(alice, "haproxyaccess/requestAccess", ask(object{"environment": "prod", "pool": "ops", "idempotencyKey": used})))
 	require.Equal(t, waiting["id"], again["id"])
 
 	// A second approval.
 	decision := object{"grantId": waiting["id"], "etag": waiting["etag"], "idempotencyKey": newKey()}
-	p.do(bob, "haproxyaccess/approveAccess", decision)
+	p.Do(bob, "haproxyaccess/approveAccess", decision)
 	decision["idempotencyKey"] = newKey()
-	status, _ = p.call(carol, "haproxyaccess/approveAccess", decision)
+	status, _ = p.Call(carol, "haproxyaccess/approveAccess", decision)
 	require.Equal(t, http.StatusConflict, status)
 
 	events, _ := p.audit()
@@ -96,19 +96,19 @@ func TestPoolServersComeAndGo(t *testing.T) {
 		return names
 	}
 	pool := object{"environment": "staging", "pool": "reports"}
-	first := p.do(carol, "haproxyaccess/listPoolServers", pool)
+	first := p.Do(carol, "haproxyaccess/listPoolServers", pool)
 	require.Len(t, servers(first), 1)
 	existing := first["servers"].([]any)[0].(object)
 	add := object{
 		"environment": "staging", "pool": "reports", "name": "extra", "address": existing["address"], "port": existing["port"],
 		"idempotencyKey": newKey(),
 	}
-	require.Equal(t, []string{existing["name"].(string) + " up", "extra up"}, servers(p.do(carol, "haproxyaccess/addPoolServer", add)))
-	require.Len(t, servers(p.do(carol, "haproxyaccess/addPoolServer", add)), 2, "again with the same key")
+	require.Equal(t, []string{existing["name"].(string) + " up", "extra up"}, servers(p.Do(carol, "haproxyaccess/addPoolServer", add)))
+	require.Len(t, servers(p.Do(carol, "haproxyaccess/addPoolServer", add)), 2, "again with the same key")
 	remove := object{"environment": "staging", "pool": "reports", "name": existing["name"], "idempotencyKey": newKey()}
-	require.Equal(t, []string{"extra up"}, servers(p.do(carol, "haproxyaccess/removePoolServer", remove)))
+	require.Equal(t, []string{"extra up"}, servers(p.Do(carol, "haproxyaccess/removePoolServer", remove)))
 
 	// It serves, and the reloads in between have lost no grant.
-	_, token := p.open(alice, "staging", "reports", time.Minute)
-	require.Equal(t, http.StatusOK, p.visit(http.DefaultClient, "reports.staging.localhost", token).status)
+	_, token := p.Open(alice, "staging", "reports", time.Minute)
+	require.Equal(t, http.StatusOK, p.Visit(http.DefaultClient, "reports.staging.localhost", token).Status)
 }

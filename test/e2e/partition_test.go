@@ -28,31 +28,31 @@ func TestI3ACutOffNodeRefusesByItsLease(t *testing.T) {
 		},
 	})
 	near, far := p.Node("edge-1"), p.Node("edge-2")
-	g, token := p.open(alice, "prod", "billing", 10*time.Minute)
-	_, other := p.open(alice, "prod", "ops", 10*time.Minute)
-	require.Equal(t, http.StatusOK, p.visit(http.DefaultClient, prodBilling, token).status)
+	g, token := p.Open(alice, "prod", "billing", 10*time.Minute)
+	_, other := p.Open(alice, "prod", "ops", 10*time.Minute)
+	require.Equal(t, http.StatusOK, p.Visit(http.DefaultClient, prodBilling, token).Status)
 
 	require.NoError(t, lines[far.Name].Swallow())
-	enforced, total := enforcement(p.revoke(alice, g))
+	enforced, total := enforcement(p.Revoke(alice, g))
 	require.Equal(t, 2, total)
 	require.Less(t, enforced, 2, "a node that hears nothing cannot have enforced")
-	a, err := p.visitAt(near, http.DefaultClient, prodBilling, token)
+	a, err := p.VisitAt(near, http.DefaultClient, prodBilling, token)
 	require.NoError(t, err)
-	p.refused(a, http.StatusForbidden, "no_grant")
+	p.Refused(a, http.StatusForbidden, "no_grant")
 	for _, c := range []struct{ host, token string }{{prodBilling, token}, {prodOps, other}} {
-		_, refusal := p.untilRefused(far, c.host, c.token)
-		p.refused(refusal, http.StatusServiceUnavailable, "stale")
+		_, refusal := p.UntilRefused(far, c.host, c.token)
+		p.Refused(refusal, http.StatusServiceUnavailable, "stale")
 	}
-	a, err = p.visitAt(near, http.DefaultClient, prodOps, other)
+	a, err = p.VisitAt(near, http.DefaultClient, prodOps, other)
 	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, a.status, "the node that is reached goes on")
+	require.Equal(t, http.StatusOK, a.Status, "the node that is reached goes on")
 
 	require.NoError(t, lines[far.Name].Heal())
 	eventually(t, "the node is found again", func() bool {
-		a, err := p.visitAt(far, http.DefaultClient, prodOps, other)
+		a, err := p.VisitAt(far, http.DefaultClient, prodOps, other)
 		require.NoError(t, err)
-		return a.status == http.StatusOK
+		return a.Status == http.StatusOK
 	})
-	p.refused(p.visit(http.DefaultClient, prodBilling, token), http.StatusForbidden, "no_grant")
-	p.awaitEnforced(g)
+	p.Refused(p.Visit(http.DefaultClient, prodBilling, token), http.StatusForbidden, "no_grant")
+	p.AwaitEnforced(g)
 }

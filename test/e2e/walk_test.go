@@ -17,66 +17,66 @@ func TestMainJob(t *testing.T) {
 	client := http.DefaultClient
 
 	// Without a grant nothing passes.
-	p.refused(p.visit(client, stagingBilling, ""), http.StatusUnauthorized, "no_token")
+	p.Refused(p.Visit(client, stagingBilling, ""), http.StatusUnauthorized, "no_token")
 
 	// 1, 2. alice's groups reach the module; staging is open at once, on its only node.
-	g, token := p.open(alice, "staging", "billing", 15*time.Minute)
+	g, token := p.Open(alice, "staging", "billing", 15*time.Minute)
 	enforced, total := enforcement(g)
 	require.Equal(t, []int{1, 1}, []int{enforced, total})
 	checkClaims(t, token, g)
 
 	// The token goes to the grant's own subject only, administrators included.
-	status, _ := p.call(carol, "haproxyaccess/issueToken", object{"grantId": g["id"]})
+	status, _ := p.Call(carol, "haproxyaccess/issueToken", object{"grantId": g["id"]})
 	require.Equal(t, http.StatusForbidden, status, "carol is an operator")
-	status, _ = p.call(bob, "haproxyaccess/issueToken", object{"grantId": g["id"]})
+	status, _ = p.Call(bob, "haproxyaccess/issueToken", object{"grantId": g["id"]})
 	require.Equal(t, http.StatusNotFound, status, "bob may not even see it")
 
 	// 3. The service sees who she is, in headers that she cannot forge.
-	a := p.visit(client, stagingBilling, token, "X-Forwarded-User", "root@example.com", "X-Clutch-Pool", "prod/billing")
-	require.Equal(t, http.StatusOK, a.status)
-	require.Equal(t, "staging/billing", a.body["service"])
-	require.Equal(t, alice, a.body["user"])
-	require.Equal(t, "staging/billing", a.body["pool"])
-	require.Equal(t, g["id"], a.body["grant"])
-	require.NotContains(t, a.body["headers"], "Authorization")
+	a := p.Visit(client, stagingBilling, token, "X-Forwarded-User", "root@example.com", "X-Clutch-Pool", "prod/billing")
+	require.Equal(t, http.StatusOK, a.Status)
+	require.Equal(t, "staging/billing", a.Body["service"])
+	require.Equal(t, alice, a.Body["user"])
+	require.Equal(t, "staging/billing", a.Body["pool"])
+	require.Equal(t, g["id"], a.Body["grant"])
+	require.NotContains(t, a.Body["headers"], "Authorization")
 
 	// Another pool's host, and the same pool's name in the other environment.
-	p.refused(p.visit(client, prodBilling, token), http.StatusUnauthorized, "bad_aud")
-	p.refused(p.visit(client, prodOps, token), http.StatusUnauthorized, "bad_aud")
-	p.refused(p.visit(client, "nobody.localhost", token), http.StatusNotFound, "unknown_service")
+	p.Refused(p.Visit(client, prodBilling, token), http.StatusUnauthorized, "bad_aud")
+	p.Refused(p.Visit(client, prodOps, token), http.StatusUnauthorized, "bad_aud")
+	p.Refused(p.Visit(client, "nobody.localhost", token), http.StatusNotFound, "unknown_service")
 
 	// 4. prod waits; alice cannot approve herself though she is in the approvers' group; bob can.
-	pending := p.request(alice, "prod", "billing", 15*time.Minute)
+	pending := p.Request(alice, "prod", "billing", 15*time.Minute)
 	require.Equal(t, "PENDING", pending["state"])
 	decision := object{"grantId": pending["id"], "etag": pending["etag"], "comment": "seen", "idempotencyKey": newKey()}
-	status, _ = p.call(alice, "haproxyaccess/approveAccess", decision)
+	status, _ = p.Call(alice, "haproxyaccess/approveAccess", decision)
 	require.Equal(t, http.StatusForbidden, status)
-	status, _ = p.call(audrey, "haproxyaccess/approveAccess", decision)
+	status, _ = p.Call(audrey, "haproxyaccess/approveAccess", decision)
 	require.Equal(t, http.StatusForbidden, status, "audrey may see it and not approve it")
-	status, _ = p.call(alice, "haproxyaccess/issueToken", object{"grantId": pending["id"]})
+	status, _ = p.Call(alice, "haproxyaccess/issueToken", object{"grantId": pending["id"]})
 	require.Equal(t, http.StatusConflict, status, "nothing is open yet")
-	approved := grantOf(p.do(bob, "haproxyaccess/approveAccess", decision))
+	approved := grantOf(p.Do(bob, "haproxyaccess/approveAccess", decision))
 	require.Equal(t, "ACTIVE", approved["state"])
 	enforced, total = enforcement(approved)
 	require.Equal(t, []int{2, 2}, []int{enforced, total}, "prod has two nodes")
-	prodToken := p.do(alice, "haproxyaccess/issueToken", object{"grantId": pending["id"]})["token"].(string)
-	require.Equal(t, http.StatusOK, p.visit(client, prodBilling, prodToken).status)
-	p.refused(p.visit(client, stagingBilling, prodToken), http.StatusUnauthorized, "bad_aud")
+	prodToken := p.Do(alice, "haproxyaccess/issueToken", object{"grantId": pending["id"]})["token"].(string)
+	require.Equal(t, http.StatusOK, p.Visit(client, prodBilling, prodToken).Status)
+	p.Refused(p.Visit(client, stagingBilling, prodToken), http.StatusUnauthorized, "bad_aud")
 
 	// 5. Giving up closes for the very next request, on the same connection.
 	kept := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
 	defer kept.CloseIdleConnections()
-	require.Equal(t, http.StatusOK, p.visit(kept, stagingBilling, token).status)
-	require.Equal(t, "REVOKED", p.revoke(alice, g)["state"])
-	p.refused(p.visit(kept, stagingBilling, token), http.StatusForbidden, "no_grant")
+	require.Equal(t, http.StatusOK, p.Visit(kept, stagingBilling, token).Status)
+	require.Equal(t, "REVOKED", p.Revoke(alice, g)["state"])
+	p.Refused(p.Visit(kept, stagingBilling, token), http.StatusForbidden, "no_grant")
 	// An operator revokes what is not hers.
-	require.Equal(t, "operator", p.revoke(carol, approved)["endCause"])
-	p.refused(p.visit(client, prodBilling, prodToken), http.StatusForbidden, "no_grant")
+	require.Equal(t, "operator", p.Revoke(carol, approved)["endCause"])
+	p.Refused(p.Visit(client, prodBilling, prodToken), http.StatusForbidden, "no_grant")
 
 	// The token of an earlier grant is worth nothing under the next one.
-	_, next := p.open(alice, "staging", "billing", 15*time.Minute)
-	p.refused(p.visit(client, stagingBilling, token), http.StatusForbidden, "other_grant")
-	require.Equal(t, http.StatusOK, p.visit(client, stagingBilling, next).status)
+	_, next := p.Open(alice, "staging", "billing", 15*time.Minute)
+	p.Refused(p.Visit(client, stagingBilling, token), http.StatusForbidden, "other_grant")
+	require.Equal(t, http.StatusOK, p.Visit(client, stagingBilling, next).Status)
 
 	p.checkAudit(g, approved)
 	p.checkRefusalPage()
@@ -108,48 +108,48 @@ func checkClaims(t *testing.T, token string, g object) {
 
 // checkAudit reads the log back with Clutch's own API, before and after a restart of the gateway.
 func (p *place) checkAudit(revoked, approved object) {
-	p.t.Helper()
+	p.T.Helper()
 	want := func(events []string) {
-		p.t.Helper()
+		p.T.Helper()
 		for _, e := range []string{
 			alice + " AccessAPI.RequestAccess 0", alice + " AccessAPI.IssueToken 0", alice + " AccessAPI.RevokeAccess 0",
 			alice + " AccessAPI.ApproveAccess 7", bob + " AccessAPI.ApproveAccess 0", carol + " AccessAPI.IssueToken 7",
 			alice + " GrantEvent.request 0", bob + " GrantEvent.complete 0", "system:haproxyaccess GrantEvent.activate 0",
 			alice + " GrantEvent.revoke 0", carol + " GrantEvent.revoke 0",
 		} {
-			require.Contains(p.t, events, e)
+			require.Contains(p.T, events, e)
 		}
 	}
-	eventually(p.t, "the last event reaches the audit log", func() bool {
+	eventually(p.T, "the last event reaches the audit log", func() bool {
 		events, _ := p.audit()
 		return strings.Count(strings.Join(events, "\n"), "GrantEvent.revoke") == 2
 	})
 	events, text := p.audit()
 	want(events)
-	require.NotContains(p.t, text, "eyJ", "a token is in the audit log")
+	require.NotContains(p.T, text, "eyJ", "a token is in the audit log")
 	p.Gateway.Kill()
-	require.NoError(p.t, p.Gateway.Start(p.t.Context()))
+	require.NoError(p.T, p.Gateway.Start(p.T.Context()))
 	events, _ = p.audit()
 	want(events)
 
 	// Those who are no auditors cannot read it, and that is in it too.
-	status, _ := p.call(alice, "audit/getEvents", object{"since": "3600s"})
-	require.Equal(p.t, http.StatusForbidden, status)
+	status, _ := p.Call(alice, "audit/getEvents", object{"since": "3600s"})
+	require.Equal(p.T, http.StatusForbidden, status)
 	events, _ = p.audit()
-	require.Contains(p.t, events, alice+" AuditAPI.GetEvents 7")
+	require.Contains(p.T, events, alice+" AuditAPI.GetEvents 7")
 }
 
 // audit lists the events as "<user> <service>.<method> <status code>", and the whole answer as text.
 func (p *place) audit() (events []string, text string) {
-	p.t.Helper()
-	answer := p.do(audrey, "audit/getEvents", object{"since": "3600s"})
+	p.T.Helper()
+	answer := p.Do(audrey, "audit/getEvents", object{"since": "3600s"})
 	raw, err := json.Marshal(answer)
-	require.NoError(p.t, err)
+	require.NoError(p.T, err)
 	for _, entry := range answer["events"].([]any) {
 		e := entry.(object)["event"].(object)
 		service := e["serviceName"].(string)
 		status, err := json.Marshal(e["status"].(object)["code"])
-		require.NoError(p.t, err)
+		require.NoError(p.T, err)
 		events = append(events, e["username"].(string)+" "+service[strings.LastIndexByte(service, '.')+1:]+"."+
 			e["methodName"].(string)+" "+string(status))
 	}
@@ -158,14 +158,14 @@ func (p *place) audit() (events []string, text string) {
 
 // checkRefusalPage: people get a page with a link, programs JSON with the same link.
 func (p *place) checkRefusalPage() {
-	p.t.Helper()
+	p.T.Helper()
 	link := p.Endpoints().Gateway + "/haproxy-access/request?environment=prod&pool=ops"
-	page := p.visit(http.DefaultClient, prodOps, "", "Accept", "text/html")
-	require.Equal(p.t, http.StatusUnauthorized, page.status)
-	require.Contains(p.t, page.body["text"], strings.ReplaceAll(link, "&", "&amp;"))
-	program := p.visit(http.DefaultClient, prodOps, "")
-	p.refused(program, http.StatusUnauthorized, "no_token")
-	require.Equal(p.t, link, program.body["request_url"])
-	require.Equal(p.t, "prod/ops", program.body["pool"])
-	require.NotEmpty(p.t, program.body["request_id"])
+	page := p.Visit(http.DefaultClient, prodOps, "", "Accept", "text/html")
+	require.Equal(p.T, http.StatusUnauthorized, page.Status)
+	require.Contains(p.T, page.Body["text"], strings.ReplaceAll(link, "&", "&amp;"))
+	program := p.Visit(http.DefaultClient, prodOps, "")
+	p.Refused(program, http.StatusUnauthorized, "no_token")
+	require.Equal(p.T, link, program.Body["request_url"])
+	require.Equal(p.T, "prod/ops", program.Body["pool"])
+	require.NotEmpty(p.T, program.Body["request_id"])
 }

@@ -72,7 +72,7 @@ func mapProbes() []probe {
 	var all []probe
 	for _, c := range changes {
 		all = append(all, probe{"map: " + c.name, func(w *world) error {
-			fill := strings.NewReplacer("{kid}", w.keys.Clutch.KID, "{idp}", filepath.Join(w.input.KeysDir, tokencorpus.IDPName+"."+w.keys.IDP.KID+".pem"))
+			fill := strings.NewReplacer("{kid}", w.keys.Clutch.KID, "{idp}", filepath.Join(w.input.KeysDir, tokencorpus.IDPName+"_"+w.keys.IDP.KID+".pem"))
 			return w.changed(c.file, fill.Replace(c.key), func(old string) string { return fill.Replace(c.change(old)) }, func() error {
 				return w.refused(get(host, bearer(w.good())), c.why)
 			})

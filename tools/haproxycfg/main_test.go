@@ -151,7 +151,7 @@ func TestStandaloneSetIsComplete(t *testing.T) {
 			t.Errorf("%s is %q instead of %q", file, got, want)
 		}
 	}
-	for _, pattern := range []string{"keys/idp.k1.pem", "keys/*.pem", "pages/401.html", "pages/503.html", "haproxy.cfg"} {
+	for _, pattern := range []string{"keys/idp_k1.pem", "keys/*.pem", "pages/401.html", "pages/503.html", "haproxy.cfg"} {
 		if files, err := filepath.Glob(filepath.Join(p.set(), pattern)); err != nil || len(files) == 0 {
 			t.Errorf("there is no %s", pattern)
 		}
@@ -266,7 +266,7 @@ func TestCheckFindsEveryFaultThatHAProxyIsSilentAbout(t *testing.T) {
 		"missing key":           {ours, "-", "no such file"},
 		"empty key":             {ours, "", "BEGIN PUBLIC KEY"},
 		"certificate as key":    {ours, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "BEGIN PUBLIC KEY"},
-		"missing provider key":  {in("keys/idp.k1.pem"), "-", "no such file"},
+		"missing provider key":  {in("keys/idp_k1.pem"), "-", "no such file"},
 		"missing map":           {in("maps/leases.map"), "-", "no such file"},
 		"cut map":               {in("maps/leases.map"), "prod 19000", "no end"},
 		"key twice":             {in("maps/leases.map"), "prod 1900000000\nprod 1900000001\n", "twice"},

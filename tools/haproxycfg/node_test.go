@@ -78,7 +78,7 @@ func TestANodeIsSetUpAsTheDocumentationSays(t *testing.T) {
 	if kids := read(t, filepath.Join(etc, "maps", "kids.map")); !strings.Contains(kids, " "+etc+"/keys/") {
 		t.Errorf("kids.map is %q", kids)
 	}
-	for name, want := range map[string]os.FileMode{"maps": 0o700, "keys": 0o700, "maps/grants.map": 0o600, "keys/idp.k1.pem": 0o600} {
+	for name, want := range map[string]os.FileMode{"maps": 0o700, "keys": 0o700, "maps/grants.map": 0o600, "keys/idp_k1.pem": 0o600} {
 		if info, err := os.Stat(filepath.Join(etc, name)); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v", name, info.Mode(), err)
 		}

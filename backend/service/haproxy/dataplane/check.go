@@ -24,7 +24,7 @@ var (
 	serverPattern  = regexp.MustCompile(`\A[A-Za-z0-9._-]{1,63}\z`)
 	// The API keeps a file under another name where the name has more than one dot ("idp.k1.pem" becomes "idp_k1.pem"), and
 	// finds it by both: such names are refused.
-	storedPattern = regexp.MustCompile(`\A[A-Za-z0-9_-]{1,128}\.[A-Za-z0-9]{1,16}\z`)
+	storedPattern = regexp.MustCompile(`\A[A-Za-z0-9_-]{1,200}\.[A-Za-z0-9]{1,16}\z`)
 	// A transaction's id comes from the node and goes into a path.
 	transactionPattern = regexp.MustCompile(`\A[A-Za-z0-9-]{1,64}\z`)
 )

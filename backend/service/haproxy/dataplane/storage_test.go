@@ -63,7 +63,7 @@ func TestStoredFileIsWrittenAndReadBack(t *testing.T) {
 // The API would keep "idp.k1.pem" as "idp_k1.pem", and say that it has both.
 func TestNamesThatTheAPIRewritesAreRefused(t *testing.T) {
 	s, c := start(t)
-	for _, name := range []string{"idp.k1.pem", "noending", "", "..", ".pem", "a/b.pem", "a b.pem", "a\n.pem", "a.p_m", "%2e.pem", strings.Repeat("a", 129) + ".pem"} {
+	for _, name := range []string{"idp.k1.pem", "noending", "", "..", ".pem", "a/b.pem", "a b.pem", "a\n.pem", "a.p_m", "%2e.pem", strings.Repeat("a", 201) + ".pem"} {
 		_, _, _, err := c.StoredFile(ctx(t), name)
 		wantIs(t, err, dataplane.ErrInvalid)
 		wantIs(t, c.StoreFile(ctx(t), name, []byte("x")), dataplane.ErrInvalid)

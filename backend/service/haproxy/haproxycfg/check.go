@@ -212,11 +212,11 @@ func (in Input) checkIssuers(c *checker) {
 		if len(provider.KIDs) == 0 {
 			c.add(field+".keys", "there is none")
 		}
-		kids := names{}
+		files := names{}
 		for j, kid := range provider.KIDs {
 			field := fmt.Sprintf("%s.keys[%d].kid", field, j)
 			c.match(kidName, field, kid)
-			kids.claim(c, field, kid)
+			files.claim(c, field, PublicKey{Issuer: provider.Name, KID: kid}.fileName())
 		}
 	}
 }
@@ -228,12 +228,13 @@ func (in Input) checkKeys(c *checker) {
 			configured[provider.Name+"|"+kid] = true
 		}
 	}
-	kids := names{}
+	kids, files := names{}, names{}
 	for i, key := range in.Keys {
 		field := fmt.Sprintf("keys[%d]", i)
 		c.match(kidName, field+".kid", key.KID)
 		name := key.issuer() + "|" + key.KID
 		kids.claim(c, field+".kid", name)
+		files.claim(c, field+".file", key.fileName())
 		if key.Alg != "" && key.Alg != Algorithm {
 			c.add(field+".alg", "%q is not %s", key.Alg, Algorithm)
 		}

@@ -54,7 +54,7 @@ func TestTablesFollowFromTheConfiguration(t *testing.T) {
 	want := desired.State{
 		desired.Hosts: {"a.example": "staging/billing", "b.example": "prod/billing", "c.example": "prod/billing", "d.example": "prod/ops"},
 		desired.Pools: {"staging/billing": "be_a", "prod/billing": "be_b", "prod/ops": "be_c"},
-		desired.KIDs:  {"clutch|ours": "/k/ours.pem", "idp|k1": "/k/idp.k1.pem"},
+		desired.KIDs:  {"clutch|ours": "/k/ours.pem", "idp|k1": "/k/idp_k1.pem"},
 	}
 	if diff := cmp.Diff(want, in.Tables()); diff != "" {
 		t.Error(diff)
@@ -125,10 +125,13 @@ func TestConfigurationErrorsNameTheField(t *testing.T) {
 		},
 		"enforcement.identity_providers[0].audience":    func(c *haproxyv1.Config, _ *accessv1.Config) { c.Enforcement.IdentityProviders[0].Audience = "-f x" },
 		"enforcement.identity_providers[0].keys[0].kid": func(c *haproxyv1.Config, _ *accessv1.Config) { c.Enforcement.IdentityProviders[0].Keys[0].Kid = "k 2" },
-		"enforcement.standalone.stats_socket":           func(c *haproxyv1.Config, _ *accessv1.Config) { c.Enforcement.Standalone.StatsSocket = "x" },
-		"enforcement.standalone.log":                    func(c *haproxyv1.Config, _ *accessv1.Config) { c.Enforcement.Standalone.Log = "stderr" },
-		"token.issuer":                                  func(_ *haproxyv1.Config, a *accessv1.Config) { a.Token.Issuer = "clutch" },
-		"clutch_url":                                    func(_ *haproxyv1.Config, a *accessv1.Config) { a.ClutchUrl = "https://clutch.example/x" },
+		"enforcement.identity_providers[0].keys[1].kid": func(c *haproxyv1.Config, _ *accessv1.Config) {
+			c.Enforcement.IdentityProviders[0].Keys = []*haproxyv1.IdentityProvider_Key{{Kid: "a.b"}, {Kid: "a_b"}} // one file
+		},
+		"enforcement.standalone.stats_socket": func(c *haproxyv1.Config, _ *accessv1.Config) { c.Enforcement.Standalone.StatsSocket = "x" },
+		"enforcement.standalone.log":          func(c *haproxyv1.Config, _ *accessv1.Config) { c.Enforcement.Standalone.Log = "stderr" },
+		"token.issuer":                        func(_ *haproxyv1.Config, a *accessv1.Config) { a.Token.Issuer = "clutch" },
+		"clutch_url":                          func(_ *haproxyv1.Config, a *accessv1.Config) { a.ClutchUrl = "https://clutch.example/x" },
 	} {
 		t.Run(field, func(t *testing.T) {
 			fleet, access := goodFleet(), goodAccess()

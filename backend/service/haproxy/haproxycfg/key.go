@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -56,12 +57,13 @@ func (k PublicKey) issuer() string {
 	return k.Issuer
 }
 
-// fileName is the key's file in KeysDir. A provider's name has no dot and our kids have none: no two collide.
+// fileName is the key's file in KeysDir. It has one dot, since the Data Plane API keeps a file of more under another name;
+// checkKeys refuses two keys that would have the same.
 func (k PublicKey) fileName() string {
 	if k.issuer() == OurIssuer {
 		return k.KID + ".pem"
 	}
-	return k.Issuer + "." + k.KID + ".pem"
+	return k.Issuer + "_" + strings.ReplaceAll(k.KID, ".", "_") + ".pem"
 }
 
 // normalPEM is the key as it is written for HAProxy: one block, nothing around it.

@@ -29,9 +29,10 @@ type Node interface {
 
 // Part is what a node is to have of us.
 type Part struct {
-	// Sections are our sections of haproxy.cfg; Prefixes are what the names of ours begin with, those of before too.
+	// Sections are our sections of haproxy.cfg; Names are all that sections of ours ever have, so that one that is not wanted
+	// any more is taken out.
 	Sections string
-	Prefixes []string
+	Names    []string
 	// Maps are the paths of the map files, which must be there before HAProxy reads the sections.
 	Maps []string
 	// Files are others, by path. Fixed ones are never written again with another text: keys.
@@ -66,10 +67,10 @@ func Keep(ctx context.Context, n Node, p Part) (Outcome, error) {
 	if err != nil {
 		return o, fmt.Errorf("read haproxy.cfg: %w", err)
 	}
-	if Same(text, p.Sections, p.Prefixes...) {
+	if Same(text, p.Sections, p.Names...) {
 		return o, nil
 	}
-	fresh, err := Splice(text, p.Sections, p.Prefixes...)
+	fresh, err := Splice(text, p.Sections, p.Names...)
 	if err != nil {
 		return o, fmt.Errorf("put our sections into haproxy.cfg: %w", err)
 	}
@@ -84,7 +85,7 @@ func Keep(ctx context.Context, n Node, p Part) (Outcome, error) {
 	if text, _, err = n.RawConfiguration(ctx); err != nil {
 		return o, fmt.Errorf("read haproxy.cfg again: %w", err)
 	}
-	if !Same(text, p.Sections, p.Prefixes...) {
+	if !Same(text, p.Sections, p.Names...) {
 		return o, ErrNotKept
 	}
 	return o, nil
@@ -97,10 +98,10 @@ func Preview(ctx context.Context, n Node, p Part, check bool) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read haproxy.cfg: %w", err)
 	}
-	if Same(text, p.Sections, p.Prefixes...) {
+	if Same(text, p.Sections, p.Names...) {
 		return "", nil
 	}
-	fresh, err := Splice(text, p.Sections, p.Prefixes...)
+	fresh, err := Splice(text, p.Sections, p.Names...)
 	if err != nil {
 		return "", fmt.Errorf("put our sections into haproxy.cfg: %w", err)
 	}
@@ -115,7 +116,7 @@ func Preview(ctx context.Context, n Node, p Part, check bool) (string, error) {
 // diff is of our sections alone: the rest of the file may hold secrets.
 func (p Part) diff(config string) string {
 	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-		A: difflib.SplitLines(Ours(config, p.Sections, p.Prefixes...)), B: difflib.SplitLines(strings.TrimRight(p.Sections, "\n")),
+		A: difflib.SplitLines(Ours(config, p.Sections, p.Names...)), B: difflib.SplitLines(strings.TrimRight(p.Sections, "\n")),
 		FromFile: "on the node", ToFile: "rendered", Context: 2,
 	})
 	if err != nil {

@@ -83,7 +83,7 @@ func (n *fakeNode) StoreFile(_ context.Context, name string, text []byte) error 
 
 func part() Part {
 	return Part{
-		Sections: "frontend fe_ours\n  use a.map k.pem\n", Prefixes: []string{"fe_ours"}, Maps: []string{"/etc/x/a.map"},
+		Sections: "frontend fe_ours\n  use a.map k.pem\n", Names: []string{"fe_ours"}, Maps: []string{"/etc/x/a.map"},
 		Files: map[string][]byte{"/etc/x/p.html": []byte("page")}, Fixed: map[string][]byte{"/etc/x/k.pem": []byte("key")},
 	}
 }

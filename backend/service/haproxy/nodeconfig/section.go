@@ -3,6 +3,7 @@ package nodeconfig
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -54,8 +55,8 @@ func (s section) body() int {
 var errConditional = errors.New("one of our sections has an .if or the like in it, or stands in one: take it out")
 
 // Splice answers config with our sections in it: in the place of the first that is there, or at the end. Sections of ours
-// are those that ours has, and those whose names begin with one of the prefixes. Everything else stays as it is.
-func Splice(config, ours string, prefixes ...string) (string, error) {
+// are those that ours has, and those of the names: what an earlier text of ours had. Everything else stays as it is.
+func Splice(config, ours string, names ...string) (string, error) {
 	wanted := map[string]bool{}
 	for _, s := range split(ours)[1:] {
 		wanted[s.id()] = true
@@ -64,7 +65,7 @@ func Splice(config, ours string, prefixes ...string) (string, error) {
 		return "", errors.New("there is no section to put in")
 	}
 	mine := func(s section) bool {
-		return s.kind != "" && (wanted[s.id()] || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s.name, p) }))
+		return s.kind != "" && (wanted[s.id()] || slices.Contains(names, s.name))
 	}
 	var out strings.Builder
 	placed, depth := false, 0
@@ -127,9 +128,9 @@ func write(out *strings.Builder, lines []string) {
 }
 
 // Same reports whether config has our sections, each once and with the same directives, and no other section of the
-// prefixes. What a writer like the Data Plane API does to a file when it writes it out again makes no difference: comments,
+// names. What a writer like the Data Plane API does to a file when it writes it out again makes no difference: comments,
 // quotes, spaces, and the order of directives of different kinds.
-func Same(config, ours string, prefixes ...string) bool {
+func Same(config, ours string, names ...string) bool {
 	have, want := map[string]string{}, map[string]string{}
 	for _, s := range split(ours)[1:] {
 		want[s.id()] = canonical(s)
@@ -141,7 +142,7 @@ func Same(config, ours string, prefixes ...string) bool {
 			depth += conditional(line)
 		}
 		known := want[s.id()] != ""
-		if s.kind == "" || !known && !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s.name, p) }) {
+		if s.kind == "" || !known && !slices.Contains(names, s.name) {
 			continue
 		}
 		if _, twice := have[s.id()]; twice || !known || before != 0 || depth != before {
@@ -161,14 +162,14 @@ func Same(config, ours string, prefixes ...string) bool {
 }
 
 // Ours is what config has of our sections, as Splice tells them.
-func Ours(config, ours string, prefixes ...string) string {
+func Ours(config, ours string, names ...string) string {
 	wanted := map[string]bool{}
 	for _, s := range split(ours)[1:] {
 		wanted[s.id()] = true
 	}
 	var out strings.Builder
 	for _, s := range split(config) {
-		if s.kind != "" && (wanted[s.id()] || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s.name, p) })) {
+		if s.kind != "" && (wanted[s.id()] || slices.Contains(names, s.name)) {
 			if out.Len() > 0 {
 				out.WriteString("\n")
 			}
@@ -198,13 +199,8 @@ func canonical(s section) string {
 		}
 		kinds[kind] = append(kinds[kind], fmt.Sprintf("%q", words))
 	}
-	var names []string
-	for kind := range kinds {
-		names = append(names, kind)
-	}
-	slices.Sort(names)
 	var text strings.Builder
-	for _, kind := range names {
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		for _, line := range kinds[kind] {
 			text.WriteString(line + "\n")
 		}

@@ -35,6 +35,7 @@ func TestSpliceReplacesOurSectionsAndNothingElse(t *testing.T) {
 			ours + "backend b\n  balance first\n# last\n",
 		},
 		"a name that only begins alike": {"backend be_our\n  mode http\n", "backend be_our\n  mode http\n\n" + ours},
+		"a name that goes on":           {"backend be_ours_denied_2\n  mode http\n", "backend be_ours_denied_2\n  mode http\n\n" + ours},
 		"in another indentation, with quotes": {
 			"  frontend 'fe_ours'\n bind :81\n\tbackend  b # x\n  mode http\n", ours + "\tbackend  b # x\n  mode http\n",
 		},
@@ -44,11 +45,11 @@ func TestSpliceReplacesOurSectionsAndNothingElse(t *testing.T) {
 			".if defined(X)\nbackend b\n  mode http\n.endif\n", ".if defined(X)\nbackend b\n  mode http\n.endif\n\n" + ours,
 		},
 	} {
-		got, err := Splice(test.config, ours, "fe_ours", "be_ours")
+		got, err := Splice(test.config, ours, "be_ours_old", "be_ours_x")
 		if err != nil || got != test.want {
 			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, got, test.want)
 		}
-		if !Same(got, ours, "fe_ours", "be_ours") {
+		if !Same(got, ours, "be_ours_old", "be_ours_x") {
 			t.Errorf("%s: it is not seen afterwards", name)
 		}
 	}
@@ -89,7 +90,7 @@ frontend fe_ours from unnamed_defaults_1
 `
 
 func TestSameSeesThroughARewriting(t *testing.T) {
-	if !Same(rewritten, ours, "fe_ours", "be_ours") {
+	if !Same(rewritten, ours, "be_ours_old", "be_ours_x") {
 		t.Error("what the API has written again counts as changed")
 	}
 	for _, change := range []struct{ from, to string }{
@@ -109,7 +110,7 @@ func TestSameSeesThroughARewriting(t *testing.T) {
 		if changed == rewritten {
 			t.Fatalf("%q is not there", change.from)
 		}
-		if Same(changed, ours, "fe_ours", "be_ours") {
+		if Same(changed, ours, "be_ours_old", "be_ours_x") {
 			t.Errorf("%q instead of %q makes no difference", change.to, change.from)
 		}
 	}
@@ -123,17 +124,17 @@ func TestI13SpliceKeepsOthersBytes(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		config := strings.Join(rapid.SliceOfN(line, 0, 30).Draw(t, "lines"), "")
-		once, err := Splice(config, ours, "fe_ours", "be_ours")
+		once, err := Splice(config, ours, "be_ours_old", "be_ours_x")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got, want := without(once), without(config); strings.TrimRight(got, "\n") != strings.TrimRight(want, "\n") {
 			t.Fatalf("others have\n%q\nand had\n%q", got, want)
 		}
-		if !Same(once, ours, "fe_ours", "be_ours") {
+		if !Same(once, ours, "be_ours_old", "be_ours_x") {
 			t.Fatal("it is not seen")
 		}
-		if twice, err := Splice(once, ours, "fe_ours", "be_ours"); err != nil || twice != once {
+		if twice, err := Splice(once, ours, "be_ours_old", "be_ours_x"); err != nil || twice != once {
 			t.Fatalf("a second time: %v\n%q\nafter\n%q", err, twice, once)
 		}
 	})
