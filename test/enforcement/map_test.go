@@ -72,6 +72,10 @@ func mapProbes() []probe {
 	var all []probe
 	for _, c := range changes {
 		all = append(all, probe{"map: " + c.name, func(w *world) error {
+			// The token is one that was admitted a moment ago, so that a cache knows it.
+			if _, _, err := w.admitted(get(host, bearer(w.good()))); err != nil {
+				return err
+			}
 			fill := strings.NewReplacer("{kid}", w.keys.Clutch.KID, "{idp}", filepath.Join(w.input.KeysDir, tokencorpus.IDPName+"_"+w.keys.IDP.KID+".pem"))
 			return w.changed(c.file, fill.Replace(c.key), func(old string) string { return fill.Replace(c.change(old)) }, func() error {
 				return w.refused(get(host, bearer(w.good())), c.why)
@@ -100,6 +104,13 @@ func togetherProbes() []probe {
 		late("another grant lives", "9999999999:OTHER", "expired"),
 		late("the grant lives", "9999999999:"+tokencorpus.GrantID, "expired"),
 		late("there is none", "", "expired"),
+		{"neither a grant nor a backend: the grant is the reason", func(w *world) error {
+			return w.changed("grants", grantKey, func(string) string { return "" }, func() error {
+				return w.changed("pools", tokencorpus.Pool, func(string) string { return "" }, func() error {
+					return w.refused(get(host, bearer(w.good())), "no_grant")
+				})
+			})
+		}},
 		late("the row cannot be read", "soon:"+tokencorpus.GrantID, "bad_grant"),
 	}
 }

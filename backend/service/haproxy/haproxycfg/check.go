@@ -75,7 +75,7 @@ func (in Input) checkEnvironments(c *checker) {
 		c.add("environments", "there is none")
 	}
 	environments, hosts, backends := names{}, names{}, names{}
-	for _, own := range []string{frontendName, deniedName, sessionsName, signaturesName} {
+	for _, own := range SectionNames() {
 		backends[own] = "the enforcement part itself"
 	}
 	for i, environment := range in.Environments {

@@ -116,7 +116,7 @@ func Preview(ctx context.Context, n Node, p Part, check bool) (string, error) {
 // diff is of our sections alone: the rest of the file may hold secrets.
 func (p Part) diff(config string) string {
 	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-		A: difflib.SplitLines(Ours(config, p.Sections, p.Names...)), B: difflib.SplitLines(strings.TrimRight(p.Sections, "\n")),
+		A: difflib.SplitLines(Ours(config, p.Sections, p.Names...)), B: difflib.SplitLines(strings.TrimRight(bare(p.Sections), "\n")),
 		FromFile: "on the node", ToFile: "rendered", Context: 2,
 	})
 	if err != nil {

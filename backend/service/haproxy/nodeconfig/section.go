@@ -84,7 +84,7 @@ func Splice(config, ours string, names ...string) (string, error) {
 			return "", fmt.Errorf("%s: %w", s.id(), errConditional)
 		}
 		if !placed {
-			out.WriteString(strings.TrimRight(ours, "\n") + "\n")
+			out.WriteString(bare(ours))
 			placed = true
 		}
 		// Between two of ours an empty line is ours as well; comments are somebody's.
@@ -103,9 +103,22 @@ func Splice(config, ours string, names ...string) (string, error) {
 		if text != "" {
 			out.WriteString("\n")
 		}
-		out.WriteString(strings.TrimRight(ours, "\n") + "\n")
+		out.WriteString(bare(ours))
 	}
 	return out.String(), nil
+}
+
+// bare is a text's sections without what stands before and between them: a comment there would count as somebody's when
+// the sections are replaced, and come again each time.
+func bare(text string) string {
+	var out strings.Builder
+	for i, s := range split(text)[1:] {
+		if i > 0 {
+			out.WriteString("\n")
+		}
+		write(&out, s.lines[:s.body()])
+	}
+	return strings.TrimRight(out.String(), "\n") + "\n"
 }
 
 func conditional(line string) int {
@@ -194,8 +207,12 @@ func canonical(s section) string {
 		if i == 0 {
 			kind, words = "", words[:min(len(words), 2)] // the header: the API may add "from"
 		}
+		rest := words
 		if kind == "no" && len(words) > 1 {
-			kind = words[1]
+			kind, rest = words[1], words[1:]
+		}
+		if (kind == "option" || kind == "timeout") && len(rest) > 1 {
+			kind += " " + rest[1] // each is a kind by itself
 		}
 		kinds[kind] = append(kinds[kind], fmt.Sprintf("%q", words))
 	}

@@ -11,6 +11,10 @@ const ours = `frontend fe_ours
   # what it is for
   mode http
   bind :80
+  timeout client 60s
+  timeout http-request 5s
+  no option logasap
+  no option http-use-proxy-header
   acl html req.fhdr(accept) -m sub -i text/html
   http-request set-var(txn.why) str(a) if html
   http-request set-var(txn.why) 'str(b c)' if !html
@@ -55,6 +59,21 @@ func TestSpliceReplacesOurSectionsAndNothingElse(t *testing.T) {
 	}
 }
 
+// A comment outside of a section is nobody's to take away, so none of ours may stand there: it would be doubled each time.
+func TestSplicePutsNoCommentBesideASection(t *testing.T) {
+	commented := "# what this is\n\n" + strings.Replace(ours, "\nbackend", "\n# refuses\nbackend", 1) + "# end\n"
+	config := "global\n  daemon\n"
+	for range 3 {
+		next, err := Splice(strings.Replace(config, "bind :80", "bind :81", 1), commented)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if config = next; config != "global\n  daemon\n\n"+ours {
+			t.Fatalf("got\n%s", config)
+		}
+	}
+}
+
 func TestSpliceRefusesWhatIsConditional(t *testing.T) {
 	for _, config := range []string{
 		".if defined(X)\nfrontend fe_ours\n  bind :81\n.endif\n",
@@ -83,6 +102,10 @@ backend be_ours_denied from unnamed_defaults_1
 frontend fe_ours from unnamed_defaults_1
   mode http
   bind :80
+  no option http-use-proxy-header
+  no option logasap
+  timeout http-request 5s
+  timeout client 60s
   acl html req.fhdr(accept) -m sub -i text/html
   http-request set-var(txn.why) str(a) if html
   http-request set-var(txn.why) str(b\ c) if !html
@@ -96,6 +119,9 @@ func TestSameSeesThroughARewriting(t *testing.T) {
 	for _, change := range []struct{ from, to string }{
 		{"bind :80", "bind :81"},
 		{"if !html", "if html"},
+		{"no option logasap", "option logasap"},
+		{"timeout client 60s", "timeout client 61s"},
+		{"  timeout client 60s\n", "  timeout client 60s\n  timeout client 60s\n"},
 		{`b\ c`, "b"},
 		{"  http-request deny\n", ""},
 		{"  http-request deny\n", "  http-request deny\n  http-request deny\n"},
