@@ -156,6 +156,9 @@ func checkRefusal(request string, a answer, why string) error {
 	if r.Error != why {
 		return fmt.Errorf("the reason is %s instead of %s", r.Error, why)
 	}
+	if why == "unknown_service" && r.Pool != "" {
+		return fmt.Errorf("the answer names the pool %q", r.Pool)
+	}
 	return nil
 }
 

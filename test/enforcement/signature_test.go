@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -80,8 +82,49 @@ func TestSignatureCacheHoldsTheHashOfKeyAndToken(t *testing.T) {
 	if !strings.Contains(table, "key="+strings.ToUpper(hex.EncodeToString(sum[:]))+" use=0 ") || strings.Count(table, "key=") != 1 || !strings.Contains(table, "gpt0=1") {
 		t.Errorf("the table is %s", table)
 	}
+	// a table that other workers share would outlive the configuration by which a token was judged
+	if strings.Contains(string(w.config), "peers") {
+		t.Error("the table is shared")
+	}
 	if plain := string(newSet(t).config); strings.Contains(plain, "sha2(") || strings.Contains(plain, "signatures") {
 		t.Error("there is a cache though none is wanted")
+	}
+}
+
+// What a cache remembers is not judged in itself again: it must be good in itself. The oracle is the table of tokens: those
+// that only time, a map or the host keep out are good in themselves.
+func TestSignatureCacheRemembersNothingBad(t *testing.T) {
+	w := newSetOf(t, true).run(t)
+	good := map[string]bool{"": true, "expired": true, "no_grant": true, "other_grant": true}
+	want, remembered := map[string]string{}, 0
+	files, err := filepath.Glob(filepath.Join(w.input.KeysDir, "*.pem"))
+	if err != nil || len(files) != 3 {
+		t.Fatalf("the keys are %q, %v", files, err)
+	}
+	for _, c := range tokencorpus.Cases() {
+		token := w.token(c)
+		for _, file := range files {
+			sum := sha256.Sum256([]byte(file + "|" + token))
+			want[strings.ToUpper(hex.EncodeToString(sum[:]))] = c.Why
+		}
+		for range 2 {
+			if _, err := w.send(get(host, bearer(token))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	table, err := w.runtime("show table st_haproxyaccess_signatures")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range regexp.MustCompile(`key=([0-9A-F]+) `).FindAllStringSubmatch(table, -1) {
+		remembered++
+		if why, known := want[match[1]]; !known || !good[why] {
+			t.Errorf("a token is remembered that is refused for %q", why)
+		}
+	}
+	if remembered < 10 {
+		t.Errorf("%d tokens are remembered only", remembered)
 	}
 }
 

@@ -145,11 +145,14 @@ type view struct {
 	Sessions, Signatures               string
 	HardStop                           string
 	Hosts, Pools, KIDs, Grants, Leases string
-	Hygiene, KeyPaths                  []string
-	OurIssuerName, Undecided           string
-	Reasons                            []Reason
-	RequestURL, JSON, CSP              string
-	Statuses                           []statusView
+	Hygiene                            string
+	KeyPaths                           []string
+	// Unseen is the condition of the checks that a signature cache saves; there is none without one.
+	Unseen                   string
+	OurIssuerName, Undecided string
+	Reasons                  []Reason
+	RequestURL, JSON, CSP    string
+	Statuses                 []statusView
 }
 
 type statusView struct {
@@ -173,6 +176,9 @@ func (in Input) view() view {
 		v.KeyPaths = append(v.KeyPaths, in.keyPath(key))
 	}
 	slices.Sort(v.KeyPaths)
+	if in.SignatureCache {
+		v.Unseen = "!seen "
+	}
 	for status := range titles {
 		s := statusView{Status: status, Page: in.PagesDir + "/" + pageFile(status)}
 		for _, reason := range reasons {

@@ -921,8 +921,9 @@ type Enforcement struct {
 	IdentityProviders []*IdentityProvider `protobuf:"bytes,6,rep,name=identity_providers,json=identityProviders,proto3" json:"identity_providers,omitempty"`
 	// For a standalone configuration.
 	Standalone *Standalone `protobuf:"bytes,7,opt,name=standalone,proto3" json:"standalone,omitempty"`
-	// HAProxy remembers for 10 minutes which tokens' signatures it has verified, which makes requests cheaper. All else about a
-	// token is checked at every request as without it, and a token of a withdrawn key is refused at once.
+	// HAProxy remembers for 10 minutes which tokens it has found good in themselves (signature, form of the claims), which makes
+	// requests cheaper. Times, host, lease and grant are checked at every request as without it, and a token of a withdrawn key is
+	// refused at once.
 	SignatureCache bool `protobuf:"varint,8,opt,name=signature_cache,json=signatureCache,proto3" json:"signature_cache,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
