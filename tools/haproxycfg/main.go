@@ -4,6 +4,12 @@
 //	haproxycfg -c clutch-config.yaml --files DIR       writes that part, and the maps, keys and pages, for copying to a node
 //	haproxycfg -c clutch-config.yaml --standalone DIR  writes all that an HAProxy of its own starts with
 //	haproxycfg --check haproxy.cfg                     says what a haproxy.cfg names and is not there
+//	haproxycfg -c clutch-config.yaml --diff NODE       says in what a node's haproxy.cfg differs, and changes nothing
+//
+// --diff reads the node's haproxy.cfg through its Data Plane API, as the configuration says how to reach it, and prints a
+// unified diff of our sections alone. The exit status is 0 if there is no difference, 1 if there is one, 2 if that could
+// not be found out. With --validate HAProxy on the node checks what manage_config would put there; the files that
+// are named must be there already.
 //
 // With --files the parts lie in DIR: access.cfg, maps/, keys/ and pages/; the paths in them are those that the
 // configuration names. docs/install.md says how they get onto a node.
@@ -31,15 +37,28 @@ func main() {
 		return
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "haproxycfg:", err)
-		os.Exit(1)
+		os.Exit(status(err, os.Stderr))
 	}
+}
+
+// status is the exit status of an error, which is said unless it is only that there is a difference.
+func status(err error, stderr io.Writer) int {
+	var failed *diffError
+	switch {
+	case errors.Is(err, errDiffers):
+		return 1
+	case errors.As(err, &failed):
+		fmt.Fprintln(stderr, "haproxycfg:", err)
+		return 2
+	}
+	fmt.Fprintln(stderr, "haproxycfg:", err)
+	return 1
 }
 
 // options are the command line.
 type options struct {
-	config, node, files, standalone, publicKey, check string
-	force                                             bool
+	config, node, files, standalone, publicKey, check, diff string
+	force, validate                                         bool
 }
 
 func parse(args []string, output io.Writer) (options, error) {
@@ -53,6 +72,8 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.publicKey, "public-key", "", "a PEM `file` with our public key, in place of the store's keys")
 	flags.StringVar(&o.check, "check", "", "check all files that this haproxy.cfg `file` names, and do nothing else")
 	flags.BoolVar(&o.force, "force", false, "empty grants.map and leases.map in the directory that have rows")
+	flags.StringVar(&o.diff, "diff", "", "compare with the haproxy.cfg of this `node`, and do nothing else")
+	flags.BoolVar(&o.validate, "validate", false, "with --diff: let HAProxy on the node check what would be put there")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -68,6 +89,12 @@ func parse(args []string, output io.Writer) (options, error) {
 	if o.check != "" && (o.standalone != "" || o.files != "" || o.node != "" || o.publicKey != "") {
 		return options{}, errors.New("--check goes with no other option")
 	}
+	if o.diff != "" && (o.standalone != "" || o.files != "" || o.node != "" || o.check != "") {
+		return options{}, errors.New("--diff goes with --public-key and --validate alone")
+	}
+	if o.validate && o.diff == "" {
+		return options{}, errors.New("--validate is for --diff")
+	}
 	return o, nil
 }
 
@@ -82,6 +109,9 @@ func run(args []string, stdout, stderr io.Writer) error {
 	config, err := gatewayconfig.Read(o.config)
 	if err != nil {
 		return err
+	}
+	if o.diff != "" {
+		return diff(o, config, stdout)
 	}
 	in, err := input(o, config)
 	if err != nil {

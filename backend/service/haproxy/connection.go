@@ -26,6 +26,8 @@ type connection struct {
 	// sockets are HAProxy's own; nil where the configuration names none.
 	sockets    *runtimeapi.Client
 	clockBound time.Duration
+	// managed says that we keep the enforcement part of its haproxy.cfg.
+	managed bool
 	// settings tells connections apart: it is another whenever anything about it is.
 	settings string
 }
@@ -60,7 +62,7 @@ func newConnection(n *haproxyv1.Node, mapsDir string) (*connection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dataplane: %w", err)
 	}
-	c := &connection{client: client, clockBound: defaultClockBound, settings: settingsOf(n)}
+	c := &connection{client: client, clockBound: defaultClockBound, managed: n.GetManageConfig(), settings: settingsOf(n)}
 	if n.GetClockBound() != nil {
 		c.clockBound = n.GetClockBound().AsDuration()
 	}

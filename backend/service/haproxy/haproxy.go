@@ -63,7 +63,7 @@ func NewService(config *haproxyv1.Config) (*Service, error) {
 	if s.templates, err = newTemplates(config); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, checkServing(config, s.templates))
+	errs = append(errs, checkServing(config, s.templates), checkManaged(config))
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}

@@ -113,7 +113,8 @@ func question(r store.Record) reconcile.Question {
 // nodes is the fleet as access.Fleet: servers by the Data Plane API, status by the loops.
 type nodes struct {
 	*haproxy.Service
-	fleet *reconcile.Fleet
+	fleet   *reconcile.Fleet
+	manager *haproxy.Manager
 }
 
 func (n nodes) Nodes(environment string) []access.NodeStatus {
@@ -126,6 +127,10 @@ func (n nodes) Nodes(environment string) []access.NodeStatus {
 		}
 		if warning := n.CredentialError(s.Name); warning != nil && status.Error == "" {
 			status.Error = warning.Error()
+		}
+		kept, err := n.manager.Status(s.Name)
+		if status.ConfigManaged = kept; err != nil {
+			status.ConfigError = err.Error()
 		}
 		all = append(all, status)
 	}

@@ -178,10 +178,14 @@ func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Sco
 	if err != nil {
 		return nil, err
 	}
+	manager, err := newManager(p, in, keys, fleet, observer)
+	if err != nil {
+		return nil, err
+	}
 	directory := access.NewLogins(p.store, time.Now, func() { use.Poke() })
 	use, err = access.New(access.Config{
 		Grants: p.store, History: p.store, Directory: directory, Policy: files.current, Source: files, Catalog: p.fleet,
-		Tokens: tokens{issuer}, Enforcer: enforcer{fleet, outbox}, Fleet: nodes{p.fleet, fleet}, Reports: p.store,
+		Tokens: tokens{issuer}, Enforcer: enforcer{fleet, outbox}, Fleet: nodes{p.fleet, fleet, manager}, Reports: p.store,
 		Environments: p.store, Templates: watch,
 		Auditors: config.GetAuditors(), Operators: config.GetOperators(), Agents: agents,
 		GroupsMaxAge: durationOr(config.GetGroupsMaxAge(), defaultMaxAge),
@@ -202,6 +206,7 @@ func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Sco
 		access.NewLoop(files.follow(use), durationOr(config.GetPolicy().GetReloadInterval(), defaultReload), nil,
 			observer.policyNotRecorded),
 		watch,
+		manager,
 	}
 	if p.store.Shared() {
 		loops = append(loops, newPoll(p.store, fleet, outbox, observer))

@@ -17,11 +17,11 @@ type observer struct {
 	log   *zap.Logger
 	scope tally.Scope
 	// What fails again in every pass of a quick loop fills no log.
-	snapshots, clock repeats
+	snapshots, clock, configs repeats
 }
 
 func newObserver(log *zap.Logger, scope tally.Scope) *observer {
-	return &observer{log: log, scope: scope, snapshots: repeats{now: time.Now}, clock: repeats{now: time.Now}}
+	return &observer{log: log, scope: scope, snapshots: repeats{now: time.Now}, clock: repeats{now: time.Now}, configs: repeats{now: time.Now}}
 }
 
 // Passed implements reconcile.Observer.

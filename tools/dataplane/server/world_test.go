@@ -75,7 +75,7 @@ func (w *world) writeFiles(t *testing.T) {
 	}
 	text := fmt.Sprintf(`# _version=1
 global
-  stats socket %s mode 600 level admin
+  stats socket %s mode 600 level admin expose-fd listeners
   hard-stop-after 10s
 
 defaults unnamed_defaults_1

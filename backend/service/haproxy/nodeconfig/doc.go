@@ -2,5 +2,5 @@
 // file in the place of those that are there, leaves every other byte as it was (I13), and lets HAProxy check the whole
 // before it takes effect.
 //
-// It imports the standard library alone; what it needs of a node it names as an interface.
+// It imports the standard library and a library for diffs; what it needs of a node it names as an interface.
 package nodeconfig
