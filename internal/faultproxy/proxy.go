@@ -51,6 +51,11 @@ func (p *Proxy) Delay(by time.Duration) error {
 	return p.add("downstream", "latency", map[string]int64{"latency": by.Milliseconds()})
 }
 
+// Throttle lets answers through at so many kilobytes a second.
+func (p *Proxy) Throttle(kilobytes int64) error {
+	return p.add("downstream", "bandwidth", map[string]int64{"rate": kilobytes})
+}
+
 // CutAnswersAfter ends each connection when so many bytes of answers have passed on it, in the middle of one.
 func (p *Proxy) CutAnswersAfter(n int64) error {
 	return p.add("downstream", "limit_data", map[string]int64{"bytes": n})

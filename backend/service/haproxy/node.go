@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
@@ -48,8 +49,16 @@ func (n node) Rows(ctx context.Context, m desired.Map) ([]desired.Row, error) {
 	return rows, nil
 }
 
-// File implements reconcile.Node.
+// File implements reconcile.Node. A file that somebody took away is made anew, empty, which opens nothing: without it no pass
+// could be made, and no row would go any more.
 func (n node) File(ctx context.Context, m desired.Map) ([]byte, error) {
+	text, err := n.client.MapFile(ctx, string(m))
+	if e := (*dataplane.Error)(nil); !errors.As(err, &e) || e.Status != http.StatusNotFound {
+		return text, err
+	}
+	if _, err := n.client.CreateMapFile(ctx, string(m)); err != nil {
+		return nil, err
+	}
 	return n.client.MapFile(ctx, string(m))
 }
 

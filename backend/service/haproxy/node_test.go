@@ -233,3 +233,24 @@ func TestI2NodeReadsOneRowAndKnowsWhenItIsGone(t *testing.T) {
 		t.Errorf("down: %v, %v", there, err)
 	}
 }
+
+// Without it no pass could be made, and a revoked grant's row would stay: seen where somebody removed a map's file.
+func TestAFileThatIsGoneIsMadeAnew(t *testing.T) {
+	for _, dialect := range []string{"v2", "v3"} {
+		api := dataplanetest.New(t)
+		api.SetDialect(dialect)
+		n := node{api.Client(t)}
+		if _, err := n.client.MapFile(t.Context(), "hosts.map"); err == nil {
+			t.Fatal("it is there: this shows nothing")
+		}
+		if text, err := n.File(t.Context(), desired.Hosts); err != nil || len(text) != 0 {
+			t.Fatalf("%s: %q, %v", dialect, text, err)
+		}
+		if err := n.WriteFile(t.Context(), desired.Hosts, []byte("a.example prod/billing\n")); err != nil {
+			t.Fatalf("%s: %v", dialect, err)
+		}
+		if text, err := n.File(t.Context(), desired.Hosts); err != nil || string(text) != "a.example prod/billing\n" {
+			t.Fatalf("%s: %q, %v", dialect, text, err)
+		}
+	}
+}
