@@ -103,7 +103,7 @@ func builtInDataPlane(s settings, n nodeSettings) []string {
 	return []string{
 		"-listen", address(n.DataPlanePort), "-username", s.Username, "-password-file", s.PasswordFile,
 		"-haproxy-config", n.Config(), "-haproxy-bin", s.HAProxyBin, "-runtime-socket", n.StatsSocket(),
-		"-maps-dir", nodeDir + "/maps", "-reload-cmd", "sh " + n.ReloadScript(), "-master-socket", n.MasterSocket(),
+		"-maps-dir", nodeDir + "/maps", "-general-dir", nodeDir + "/keys", "-reload-cmd", "sh " + n.ReloadScript(), "-master-socket", n.MasterSocket(),
 	}
 }
 
@@ -113,7 +113,7 @@ func writeDataPlaneConfig(s settings, n nodeSettings) error {
 	if err := render(n.DataPlaneConfig(), "dataplaneapi.yaml", dataplaneapiConfig, s); err != nil {
 		return err
 	}
-	for _, name := range []string{"transactions", "ssl", "general", "storage", "spoe", "spoe-transactions"} {
+	for _, name := range []string{"transactions", "ssl", "storage", "spoe", "spoe-transactions"} {
 		if err := os.MkdirAll(filepath.Join(n.DataPlane(), name), 0o700); err != nil {
 			return fmt.Errorf("make directory of the data plane: %w", err)
 		}
