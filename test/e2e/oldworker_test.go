@@ -33,6 +33,7 @@ func TestI2OldWorkerRefusesOnceReportedAsEnforced(t *testing.T) {
 	require.Equal(t, 0, enforced, "and the grant says so")
 	require.NotNil(t, revoked["enforcement"].(object)["oldWorkersUntil"])
 	require.Equal(t, true, revoked["enforcement"].(object)["streamsNotCut"])
+	require.True(t, p.Time(revoked["enforcement"].(object)["streamsUntil"]).After(time.Now()), "until when they can run: %v", revoked["enforcement"])
 
 	p.AwaitEnforced(leased)
 	old, err := prod.HAProxy.Process().OldWorkers(t.Context())

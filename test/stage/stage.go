@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,8 +67,8 @@ type Stage struct {
 // where DATAPLANE_BIN names one.
 func Start(t testing.TB, options world.Options) *Stage {
 	t.Helper()
-	options.Dir, options.BinDir, options.DataPlaneBin = t.TempDir(), binDir, os.Getenv("DATAPLANE_BIN")
-	w, err := world.Start(t.Context(), options)
+	options.BinDir, options.DataPlaneBin = binDir, os.Getenv("DATAPLANE_BIN")
+	w, err := start(t, options)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if err := w.Stop(); err != nil {
@@ -81,6 +82,19 @@ func Start(t testing.TB, options world.Options) *Stage {
 		}
 	})
 	return &Stage{World: w, T: t, Tokens: map[string]string{}, API: w.Endpoints().Gateway}
+}
+
+// start tries again where somebody took a port that had been found free: nothing reserves it before HAProxy binds it.
+func start(t testing.TB, options world.Options) (w *world.World, err error) {
+	for range 3 {
+		options.Dir = t.TempDir()
+		w, err = world.Start(t.Context(), options)
+		if err == nil || !strings.Contains(strings.ToLower(err.Error()), "address already in use") {
+			break
+		}
+		t.Logf("a port was taken: %v", err)
+	}
+	return w, err
 }
 
 // For is the same stage for another test, such as one of several that share it.

@@ -51,7 +51,7 @@ func TestWalkThroughHasTenLinesAndTheRightAddresses(t *testing.T) {
 		t.Errorf("%q is missing in %s", node, text)
 	}
 	_, lines, found := strings.Cut(text, "repository's root:\n\n")
-	if !found || strings.Count(lines, "\n") != 11 || !strings.HasSuffix(lines, "\n\n") {
+	if !found || strings.Count(lines, "\n") != 12 || !strings.HasSuffix(lines, "\n\n") {
 		t.Errorf("%d lines: %s", strings.Count(lines, "\n"), lines)
 	}
 	for _, want := range []string{

@@ -79,7 +79,10 @@ var restrictions = []restriction{
 	{path: clutch + "/backend/api", packages: append([]string{"tools/..."}, gatewayCode...)},
 	{path: module + "/backend/api", packages: append([]string{"tools/..."}, gatewayCode...)},
 	{path: "database/sql", packages: []string{"backend/store/...", "tools/internal/gatewaystore", "tools/migrate"}, tests: true},
-	{path: "github.com/miekg/dns", packages: []string{"backend/service/haproxy/discovery"}, tests: true},
+	{
+		path: "github.com/miekg/dns", tests: true, testsOnly: []string{"test/lab"},
+		packages: []string{"backend/service/haproxy/discovery"},
+	},
 	{path: "github.com/Shopify/toxiproxy", packages: []string{"internal/faultproxy"}, tests: true},
 	{
 		path: "github.com/haproxytech/client-native", tests: true, testsOnly: []string{"test/..."},
@@ -99,6 +102,7 @@ var clockReaders = []string{
 	"backend/service/haproxy/dataplane/dataplanetest",
 	"backend/service/haproxyaccess",
 	"internal/world",
+	"test/stage",
 	"tools/dataplane/server",
 	"tools/demo",
 	"tools/devidp/provider",
