@@ -30,7 +30,7 @@ GO_TEST := go test -race -count=1 -p 2 -timeout 20m
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 .PHONY: setup
 setup: ## install what building and testing needs, by apt-get, as root; nothing where it is there
@@ -77,13 +77,23 @@ test: setup build verify ## install what is missing and run all tests, a real HA
 	@echo 'testing (the first time: 10 minutes and more, since all is built again for the race detector) ...'
 	$(GO_TEST) ./...
 
+.PHONY: test-haproxy3
+test-haproxy3: setup build ## run the hostile requests and the lab against HAProxy 3.0 (of Debian 13, in .build/haproxy3); as root
+	tools/setup/haproxy3.sh .build/haproxy3
+	PATH="$$PWD/.build/haproxy3/bin:$$PATH" $(GO_TEST) ./internal/haproxyproc ./test/enforcement ./test/lab
+
 .PHONY: bench
 bench: setup ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: bench-fleet
+bench-fleet: setup ## measure the fleet: a table, and the same as lines in .bench/fleet.jsonl; some 6 minutes (docs/performance.md)
+	@BENCH_FLEET="$$PWD/.bench/fleet.jsonl" go test -count=1 -timeout 20m -run TestFiguresOfTheFleet ./test/bench
+
 .PHONY: nightly
 nightly: setup build ## run the long tests as well
 	NIGHTLY=1 $(GO_TEST) -timeout 120m ./...
+	$(MAKE) test-haproxy3
 
 .PHONY: mutate
 mutate: setup ## change the code of grant and policy in small ways and see that the tests notice (half an hour and more)

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 )
 
 // maxSocketPath is what fits into sun_path on every supported system, less the
@@ -89,17 +91,30 @@ func Find() (string, error) {
 	return "", errors.New("find haproxy: not in PATH and not at /usr/sbin/haproxy")
 }
 
+const (
+	// firstPort and lastPort bound where free ports are looked for: below those
+	// that systems give to outgoing connections, of which any may come between
+	// the call and the use.
+	firstPort, lastPort = 10000, 32767
+	// portTries is how many taken ports are passed over.
+	portTries = 1000
+)
+
 // FreePorts returns n distinct TCP ports that are free on 127.0.0.1 at the time
 // of the call. Nothing reserves them: bind them soon.
 func FreePorts(n int) (ports []int, err error) {
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+	for try := 0; len(ports) < n; try++ {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			return nil, fmt.Errorf("find free port: %w", err)
+			if try >= portTries {
+				return nil, fmt.Errorf("find free port: %w", err)
+			}
+			continue
 		}
 		// All stay open until the last is found: that makes them distinct.
 		defer listener.Close()
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+		ports = append(ports, port)
 	}
 	return ports, nil
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing for a purpose, by Debian's packages: setup.sh demo|test. It does nothing, and needs neither root
+# Installs what is missing for a purpose, by Debian's packages: setup.sh demo|test|haproxy3. It does nothing, and needs neither root
 # nor network, where everything is there.
 set -euo pipefail
 
@@ -16,6 +16,9 @@ packages() {
   has git || echo git
   # The Go command fetches modules over https.
   [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+  if [ "$1" = haproxy3 ]; then
+    has debootstrap || echo debootstrap
+  fi
   if [ "$1" = test ]; then
     has protoc || echo protobuf-compiler
     # The race detector is linked by a C compiler.
@@ -26,7 +29,7 @@ packages() {
   fi
 }
 
-case "${1:-}" in demo | test) ;; *) echo "usage: setup.sh demo|test" >&2; exit 2 ;; esac
+case "${1:-}" in demo | test | haproxy3) ;; *) echo "usage: setup.sh demo|test|haproxy3" >&2; exit 2 ;; esac
 
 if ! has go; then
   echo "setup: Go 1.25 or later is needed: https://go.dev/doc/install" >&2
