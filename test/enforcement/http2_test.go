@@ -93,11 +93,16 @@ func pseudo(authority string) []field {
 func http2Probes() []probe {
 	var all []probe
 	refused := func(name, why string, f func(*world) []field) {
-		all = append(all, probe{"http2: " + name, func(w *world) error {
+		name = "http2: " + name
+		all = append(all, probe{name, func(w *world) error {
+			why := expected(name, why)
 			before := w.upstream.count.Load()
 			a, err := w.stream(f(w)...)
 			if err != nil {
 				return err
+			}
+			if why == defused {
+				return checkDefused(a)
 			}
 			if w.upstream.count.Load() != before {
 				return fmt.Errorf("the request reached the service: %s", a.body)

@@ -46,8 +46,11 @@ const (
 	savesWork = "without it every signature is computed (TestSignatureCacheHoldsTheHashOfKeyAndToken)"
 )
 
+// excuse says why no request can show a mutant.
+type excuse struct{ line, change, reason string }
+
 // unseen are mutants that no request can show on HAProxy 2.6, each with the reason why the line stays as it is.
-var unseen = []struct{ line, change, reason string }{
+var unseen = []excuse{
 	{"str(-)", anything, "it is for the log alone (TestLogIsJSONWithoutSecrets)"},
 	{"str(refused)", anything, "nothing is refused without a reason unless a variable cannot be stored (TestNothingPassesWhenVariablesCannotBeStored)"},
 	{"track-sc0", anything, "it admits and refuses nothing (TestSessionsAreTracked)"},
@@ -165,7 +168,7 @@ func TestEveryGuardIsNoticedWhenItIsMissing(t *testing.T) {
 	if tried < 120 {
 		t.Errorf("there are %d mutants only", tried)
 	}
-	for i, u := range unseen {
+	for i, u := range excuses() {
 		if !used[i] {
 			t.Errorf("no mutant is excused by %+v", u)
 		}
@@ -186,7 +189,7 @@ func isGuard(line string) bool {
 
 // expected is the index of the first excuse for a mutant; -1 if there is none.
 func (m mutant) expected() int {
-	for i, u := range unseen {
+	for i, u := range excuses() {
 		if strings.Contains(m.line, u.line) && strings.HasSuffix(m.name, u.change) {
 			return i
 		}

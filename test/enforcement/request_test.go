@@ -13,7 +13,8 @@ var webSocket = []string{
 func requestProbes() []probe {
 	var all []probe
 	add := func(name, why string, f func(w *world) string) {
-		all = append(all, probe{"request: " + name, func(w *world) error { return w.refused(f(w), why) }})
+		name = "request: " + name
+		all = append(all, probe{name, func(w *world) error { return w.turnedAway(f(w), expected(name, why)) }})
 	}
 	// with adds a probe whose request has the good token and the given headers beside or instead of the usual ones.
 	with := func(name, why, line string, headers ...string) {
