@@ -16,7 +16,7 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/test/stage"
 )
 
-// I1, I4: the file of the grants is missing, cut short, has random bytes, or cannot be written, and HAProxy is made to read it.
+// I1, I4: the file of the grants is missing, empty, cut short, or cannot be written, and HAProxy is made to read it.
 // Nobody is admitted for it, the file is right again by itself, and who has a grant passes.
 func mapFileDamaged(t *testing.T, l *lab) {
 	n := l.First("staging")
@@ -32,12 +32,6 @@ func mapFileDamaged(t *testing.T, l *lab) {
 			info, err := os.Stat(file)
 			require.NoError(t, err)
 			require.NoError(t, os.Truncate(file, info.Size()-10)) // within the last row's value
-		}, nil},
-		{"random bytes", func(t *testing.T) {
-			noise := make([]byte, 4096)
-			_, err := rand.Read(noise)
-			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(file, noise, 0o600))
 		}, nil},
 		{"read-only", func(t *testing.T) { writable(t, file, false) }, func(t *testing.T) { writable(t, file, true) }},
 	} {
@@ -70,10 +64,20 @@ func mapFileDamaged(t *testing.T, l *lab) {
 	}
 }
 
-// I3: a row without a value, of a file that was cut right there, cannot be listed by the Data Plane API: its own parser ends in
-// an internal error, and so does every pass over the node. It refuses everybody when its lease has run out, whoever has a
-// grant, until an operator has mended the file; then it is in line by itself.
+// I3: a row without a value, as in a file that was cut right there or has random bytes, cannot be listed by the Data Plane
+// API: its own parser ends in an internal error, and so does every pass over the node. It refuses everybody when its lease has
+// run out, whoever has a grant, until an operator has emptied the file; then it is in line by itself.
 func rowWithoutValue(t *testing.T, l *lab) {
+	noise := make([]byte, 4096) // some of its lines have no space
+	_, err := rand.Read(noise)
+	require.NoError(t, err)
+	for name, garbage := range map[string][]byte{"cut within a key": []byte("carol@example.com|prod/bil"), "random bytes": noise} {
+		l.scenario(t, name, func(t *testing.T, l *lab) { l.garbage(t, garbage) })
+	}
+}
+
+// garbage is appended to a node's file of the grants, and HAProxy made to read it.
+func (l *lab) garbage(t *testing.T, garbage []byte) {
 	n := l.Node("edge-2")
 	file := filepath.Join(n.MapsDir(), "grants.map")
 	p := l.probe()
@@ -85,7 +89,7 @@ func rowWithoutValue(t *testing.T, l *lab) {
 	}
 	raw, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(file, append(raw, "carol@example.com|prod/bil"...), 0o600))
+	require.NoError(t, os.WriteFile(file, append(raw, garbage...), 0o600))
 	require.NoError(t, n.HAProxy.Reload(t.Context()))
 	enforced, _ := stage.Enforcement(l.Revoke(stage.Alice, g))
 	require.Less(t, enforced, 2, "nobody can know what the node has")
