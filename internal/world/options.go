@@ -44,6 +44,8 @@ type Options struct {
 	Postgres *Postgres
 	// Agents are service accounts that ask for access by themselves. Clutch has service accounts with Postgres only.
 	Agents []Agent
+	// Profiling has the gateways serve Go's profiles at /debug/pprof/, on loopback.
+	Profiling bool
 	// TokenTTL is how long an access token lives; 10 minutes if zero.
 	TokenTTL time.Duration
 	// Progress is told what is done next, a line each; nil tells nobody.
