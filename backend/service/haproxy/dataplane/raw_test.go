@@ -3,6 +3,7 @@ package dataplane_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -210,5 +211,23 @@ func TestConfigurationThatTheAPIWouldReadOtherwiseIsRefused(t *testing.T) {
 	}
 	if len(s.Calls()) != 0 {
 		t.Errorf("%d calls", len(s.Calls()))
+	}
+}
+
+// A haproxy.cfg that the API has never written has no version in its answer.
+func TestConfigurationThatTheAPIHasNeverWrittenIsRead(t *testing.T) {
+	node := httptest.NewServer(asV2(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/configuration/version") {
+			_, _ = w.Write([]byte("1\n"))
+			return
+		}
+		_, _ = w.Write([]byte(`{"data":"\nglobal\n  daemon\n"}`))
+	}))
+	t.Cleanup(node.Close)
+	c, err := dataplane.New(dataplane.Options{URL: node.URL, Username: "u", Password: func() (string, error) { return "p", nil }})
+	noError(t, err)
+	t.Cleanup(c.Close)
+	if text, version, err := c.RawConfiguration(ctx(t)); err != nil || text != "\nglobal\n  daemon\n" || version != 1 {
+		t.Errorf("%q, %d, %v", text, version, err)
 	}
 }
