@@ -31,7 +31,7 @@ type EventPage struct {
 }
 
 // Events lists the log of what happened to grants. Auditors and operators read all of it; others the events of a grant
-// that they may see, or those of their own access. Where the log cannot be read on, the page ends and Next is not empty;
+// that they may see, or those of their own access, and of a lock neither its reason nor who put it. Where the log cannot be read on, the page ends and Next is not empty;
 // the next page is the failure. Errors: Invalid, Forbidden, NotFound, Internal.
 func (s *Service) Events(ctx context.Context, c Caller, f EventFilter) (EventPage, error) {
 	if err := checkSubject(c.Subject); err != nil {
@@ -56,6 +56,11 @@ func (s *Service) Events(ctx context.Context, c Caller, f EventFilter) (EventPag
 		page.Next = eventToken(entries[size-1].Revision)
 	} else if n := len(entries); n > 0 && s.breaksAfter(ctx, q, entries[n-1].Revision) {
 		page.Next = eventToken(entries[n-1].Revision)
+	}
+	if !s.seesLocks(c) {
+		for i, e := range page.Events {
+			page.Events[i] = bareEntry(e)
+		}
 	}
 	return page, nil
 }

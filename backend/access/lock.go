@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -297,7 +296,7 @@ func (s *Service) Unlock(ctx context.Context, c Caller, id, reason, key string) 
 
 // Locks lists the locks that hold, or the newest of all. Auditors and operators only. Errors: Forbidden, Internal.
 func (s *Service) Locks(ctx context.Context, c Caller, all bool) ([]grant.Lock, error) {
-	if !s.isAuditor(c) && !s.isOperator(c) {
+	if !s.seesLocks(c) {
 		return nil, errorf(Forbidden, "only auditors and operators see the locks")
 	}
 	at := s.Now()
@@ -310,21 +309,3 @@ func (s *Service) Locks(ctx context.Context, c Caller, all bool) ([]grant.Lock, 
 	}
 	return locks, nil
 }
-
-// covering is the lock that stops new access of the caller to the pool; nil if none does.
-func covering(locks []grant.Lock, c Caller, p grant.Pool) *grant.Lock {
-	for i, l := range locks {
-		if l.Covers(c.Subject, c.Owner, p) {
-			return &locks[i]
-		}
-	}
-	return nil
-}
-
-// lockSentence is what a requester is told.
-func lockSentence(l grant.Lock) string {
-	return fmt.Sprintf("Access is locked until %s: %s", l.Until.UTC().Format(time.RFC3339), l.Reason)
-}
-
-// lockComment is what is said of a grant that a lock ends.
-func lockComment(l grant.Lock) string { return fmt.Sprintf("lock %s: %s", l.ID, l.Reason) }

@@ -2601,7 +2601,8 @@ type Lock struct {
 	Subject     string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
 	Environment string `protobuf:"bytes,3,opt,name=environment,proto3" json:"environment,omitempty"`
 	Pool        string `protobuf:"bytes,4,opt,name=pool,proto3" json:"pool,omitempty"`
-	Reason      string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why. Empty for others than auditors and operators, as are the names below.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Who put it.
 	Actor      string                 `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -2722,8 +2723,9 @@ type CreateLockRequest struct {
 	// With an environment only.
 	Pool string `protobuf:"bytes,3,opt,name=pool,proto3" json:"pool,omitempty"`
 	// Must be set where none of subject, environment and pool is.
-	Everything bool   `protobuf:"varint,4,opt,name=everything,proto3" json:"everything,omitempty"`
-	Reason     string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Everything bool `protobuf:"varint,4,opt,name=everything,proto3" json:"everything,omitempty"`
+	// Why: for auditors and operators; it is not shown to whom the lock covers.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// When it ends by itself; at most a year ahead.
 	UntilTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
 	// Say what it would end, and do nothing.

@@ -84,7 +84,8 @@ type AccessAPIClient interface {
 	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. Operators only.
 	RevokeGrants(ctx context.Context, in *RevokeGrantsRequest, opts ...grpc.CallOption) (*RevokeGrantsResponse, error)
 	// CreateLock stops new access, and ends what there is at once, for a subject, a pool, an environment or everything; as
-	// a dry run it counts first. Operators only.
+	// a dry run it counts first. Whom it covers is told until when, and its id; its reason and who put it are for auditors
+	// and operators. Operators only.
 	CreateLock(ctx context.Context, in *CreateLockRequest, opts ...grpc.CallOption) (*CreateLockResponse, error)
 	// ReleaseLock lifts a lock before its end. It brings no access back. Operators only.
 	ReleaseLock(ctx context.Context, in *ReleaseLockRequest, opts ...grpc.CallOption) (*ReleaseLockResponse, error)
@@ -385,7 +386,8 @@ type AccessAPIServer interface {
 	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. Operators only.
 	RevokeGrants(context.Context, *RevokeGrantsRequest) (*RevokeGrantsResponse, error)
 	// CreateLock stops new access, and ends what there is at once, for a subject, a pool, an environment or everything; as
-	// a dry run it counts first. Operators only.
+	// a dry run it counts first. Whom it covers is told until when, and its id; its reason and who put it are for auditors
+	// and operators. Operators only.
 	CreateLock(context.Context, *CreateLockRequest) (*CreateLockResponse, error)
 	// ReleaseLock lifts a lock before its end. It brings no access back. Operators only.
 	ReleaseLock(context.Context, *ReleaseLockRequest) (*ReleaseLockResponse, error)
