@@ -189,7 +189,7 @@ func (s *Service) questionOf(g grant.Grant, f policy.Facts, mine holdings) polic
 	if e := g.Extension; g.State == grant.Active {
 		// As of when it takes effect: the judge asks again as of then.
 		r.Extension, r.Reason, r.Inputs, r.At = true, e.Reason, e.Inputs, g.ExtendedAt(f.At)
-		r.Duration, r.Total = lengthened(g, e.By, r.At), g.Duration+e.By
+		r.Duration, r.Total, r.Left = lengthened(g, e.By, r.At), g.Duration+e.By, lengthened(g, 0, r.At)
 	}
 	return r
 }

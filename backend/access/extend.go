@@ -91,10 +91,10 @@ func (s *Service) refuseExtension(ctx context.Context, c Caller, g grant.Grant, 
 	if err != nil {
 		return err
 	}
-	return s.refuse(ctx, c, grant.Grant{
-		Subject: g.Subject, Owner: g.Owner, Pool: g.Pool, Reason: l.Reason, Duration: l.By, Inputs: l.Inputs,
+	return s.refuse(ctx, c, grant.Event{Longer: l.By, Grant: grant.Grant{
+		ID: g.ID, Subject: g.Subject, Owner: g.Owner, Pool: g.Pool, Reason: l.Reason, Duration: g.Duration, Inputs: l.Inputs,
 		BreakGlass: g.BreakGlass, Groups: m.Groups, GroupsAt: m.At, GroupsSource: m.Source,
-	}, d)
+	}}, d)
 }
 
 // extension is the action by which policy's decision takes effect.

@@ -81,12 +81,12 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask 
 		BreakGlass: ask.BreakGlass, Open: mine.open(""),
 	})
 	if !d.Allowed {
-		return store.Record{}, s.refuse(ctx, c, draftOf(c, p.Name, ask), d)
+		return store.Record{}, s.refuse(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}, d)
 	}
 	if d.BreakGlass {
 		if err := s.checkFresh(c); err != nil {
 			d.Explanation = err.Error()
-			return store.Record{}, s.refuse(ctx, c, draftOf(c, p.Name, ask), d) // an attempt is on record
+			return store.Record{}, s.refuse(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}, d) // an attempt is on record
 		}
 	}
 	if len(d.Steps) > 0 && mine.waiting() >= MaxWaiting {
@@ -100,7 +100,7 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask 
 	var locked *store.LockedError
 	if errors.As(err, &locked) {
 		d.Explanation = lockSentence(locked.Lock)
-		return store.Record{}, s.refuse(ctx, c, draftOf(c, p.Name, ask), d)
+		return store.Record{}, s.refuse(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}, d)
 	}
 	return r, err
 }
@@ -185,10 +185,10 @@ func over(g grant.Grant, now time.Time) bool {
 }
 
 // refuse records what the caller asked for and policy refused, and answers with its explanation. If it cannot be recorded,
-// that is the answer.
-func (s *Service) refuse(ctx context.Context, c Caller, asked grant.Grant, d policy.Decision) error {
-	asked.Rule, asked.Policy, asked.PolicyHash, asked.Explanation = d.Rule, d.Policy, d.Hash, d.Explanation
-	e := grant.Event{Verb: grant.Refuse, Actor: c.Subject, Comment: asked.Reason, At: s.Now(), Grant: asked}
+// that is the answer. e has what was asked for.
+func (s *Service) refuse(ctx context.Context, c Caller, e grant.Event, d policy.Decision) error {
+	e.Verb, e.Actor, e.Comment, e.At = grant.Refuse, c.Subject, e.Grant.Reason, s.Now()
+	e.Grant.Rule, e.Grant.Policy, e.Grant.PolicyHash, e.Grant.Explanation = d.Rule, d.Policy, d.Hash, d.Explanation
 	if _, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}}); err != nil {
 		return internal(err)
 	}

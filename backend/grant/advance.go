@@ -41,6 +41,9 @@ type Event struct {
 	Comment string
 	At      time.Time
 	Lock    Lock // of PutLock and LiftLock: as it is then; their Grant is empty
+	// Longer is, of a step of an extension, how much longer the grant is to be open by it. A Refuse that has it is of an
+	// extension, and names the grant.
+	Longer time.Duration
 }
 
 // Advance applies one action at the time at. It is the only way in which a grant changes. The grant that it returns has
@@ -66,7 +69,20 @@ func Advance(g Grant, a Action, at time.Time) (Grant, Event, error) {
 	n := apply(g.clone(), a, at)
 	n.State = to
 	n.Version++
-	return n, Event{Grant: n, From: g.State, Verb: a.Verb, Actor: a.Actor, Comment: a.Comment, At: at}, nil
+	return n, Event{Grant: n, From: g.State, Verb: a.Verb, Actor: a.Actor, Comment: a.Comment, At: at, Longer: longer(g, a)}, nil
+}
+
+// longer is how much longer the extension asks for that an action on g is about; zero for any other action.
+func longer(g Grant, a Action) time.Duration {
+	switch a.Verb {
+	case AskExtension, Extend, Approve, Withdraw, DenyExtension, CancelExtension, LapseExtension:
+		if g.Extension.Asked() {
+			return g.Extension.By
+		}
+		return a.Extension.By
+	default:
+		return 0
+	}
 }
 
 // check holds what a transition needs beyond the pair of states.

@@ -80,6 +80,8 @@ func (e *evaluation) lackDuration(_ context.Context, r *rule, found []lack) []la
 		found = must(found, "ask for at least 1 second.")
 	case d%time.Second != 0:
 		found = must(found, "ask for whole seconds.")
+	case e.r.Extension && e.r.Left > 0:
+		return e.lackLonger(r, d, found)
 	case d > longest:
 		found = must(found, "ask for at most %s.", span(longest))
 	}
@@ -87,6 +89,23 @@ func (e *evaluation) lackDuration(_ context.Context, r *rule, found []lack) []la
 		found = must(found, "ask for less: access may be open for at most %s in all, with what it is made longer by.", span(most))
 	}
 	return found
+}
+
+// lackLonger says what of an extension would be possible now: the bounds are on what it comes to, not on what is added.
+func (e *evaluation) lackLonger(r *rule, d time.Duration, found []lack) []lack {
+	by := d - e.r.Left
+	more, bound := r.Limits.MaxDuration-e.r.Left, span(r.Limits.MaxDuration)+" from now on"
+	if most := r.Limits.MaxTotal; most != 0 && most-(e.total(d)-by) < more {
+		more, bound = most-(e.total(d)-by), span(most)+" in all"
+	}
+	switch {
+	case by <= more:
+		return found
+	case more < time.Second:
+		return must(found, "let it end: access may be open for at most %s.", bound)
+	default:
+		return must(found, "ask for at most %s more: access may be open for at most %s.", span(more), bound)
+	}
 }
 
 // lackRoom counts the subject's grants in pools that the rule is about. The tags of those pools are not known here; one

@@ -129,8 +129,20 @@ func (e *evaluation) approvalSentence(d *Decision) string {
 	if e.r.Owner != "" {
 		never = "never an agent or its owner"
 	}
-	return fmt.Sprintf("%s must approve%s; %s. The request waits for at most %s.",
-		upperFirst(enumerate(steps, "and")), order, never, span(d.PendingFor))
+	return fmt.Sprintf("%s must approve%s; %s. The request waits %s.",
+		upperFirst(enumerate(steps, "and")), order, never, e.waits(d.PendingFor))
+}
+
+// waits: an extension is in vain when the access has ended.
+func (e *evaluation) waits(pending time.Duration) string {
+	switch {
+	case !e.r.Extension:
+		return "for at most " + span(pending)
+	case e.r.Left > 0 && e.r.Left <= pending:
+		return "until the access ends"
+	default:
+		return "for at most " + span(pending) + ", and not past the end of the access"
+	}
 }
 
 func quorumPhrase(q grant.Quorum) string {

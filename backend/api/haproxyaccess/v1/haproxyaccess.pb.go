@@ -4400,7 +4400,7 @@ type GrantEvent struct {
 	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The chained hash of the log up to here, in hex.
 	Hash string `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
-	// Empty where policy refused a request, and for events that are not of a grant.
+	// Empty where policy refused a request, and for events that are not of a grant. A refused extension names its grant.
 	GrantId     string `protobuf:"bytes,3,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
 	Environment string `protobuf:"bytes,4,opt,name=environment,proto3" json:"environment,omitempty"`
 	Pool        string `protobuf:"bytes,5,opt,name=pool,proto3" json:"pool,omitempty"`
@@ -4437,10 +4437,13 @@ type GrantEvent struct {
 	Reason    string               `protobuf:"bytes,27,opt,name=reason,proto3" json:"reason,omitempty"`
 	Approvals []*Approval          `protobuf:"bytes,28,rep,name=approvals,proto3" json:"approvals,omitempty"`
 	// Of "lock" and "unlock".
-	Lock          *Lock                  `protobuf:"bytes,29,opt,name=lock,proto3" json:"lock,omitempty"`
-	StartTime     *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Lock      *Lock                  `protobuf:"bytes,29,opt,name=lock,proto3" json:"lock,omitempty"`
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// How much longer is asked for, of each step of an extension; a "refuse" that has it is of an extension. Not set
+	// otherwise.
+	ExtensionDuration *durationpb.Duration `protobuf:"bytes,31,opt,name=extension_duration,json=extensionDuration,proto3" json:"extension_duration,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *GrantEvent) Reset() {
@@ -4679,6 +4682,13 @@ func (x *GrantEvent) GetLock() *Lock {
 func (x *GrantEvent) GetStartTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.StartTime
+	}
+	return nil
+}
+
+func (x *GrantEvent) GetExtensionDuration() *durationpb.Duration {
+	if x != nil {
+		return x.ExtensionDuration
 	}
 	return nil
 }
@@ -5304,7 +5314,7 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x04 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1c\xb2\xe1\x1c\x18\n" +
 	"\x16\x12\x14{environment}/{pool}\"R\n" +
 	"\x18RemovePoolServerResponse\x126\n" +
-	"\aservers\x18\x01 \x03(\v2\x1c.haproxyaccess.v1.PoolServerR\aservers\"\x93\t\n" +
+	"\aservers\x18\x01 \x03(\v2\x1c.haproxyaccess.v1.PoolServerR\aservers\"\xdd\t\n" +
 	"\n" +
 	"GrantEvent\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
@@ -5342,7 +5352,8 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\tapprovals\x18\x1c \x03(\v2\x1a.haproxyaccess.v1.ApprovalR\tapprovals\x12*\n" +
 	"\x04lock\x18\x1d \x01(\v2\x16.haproxyaccess.v1.LockR\x04lock\x129\n" +
 	"\n" +
-	"start_time\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x1a9\n" +
+	"start_time\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12H\n" +
+	"\x12extension_duration\x18\x1f \x01(\v2\x19.google.protobuf.DurationR\x11extensionDuration\x1a9\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x1c\xb2\xe1\x1c\x18\n" +
@@ -5558,58 +5569,59 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	2,   // 90: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
 	32,  // 91: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
 	70,  // 92: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
-	70,  // 93: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
-	9,   // 94: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
-	11,  // 95: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
-	13,  // 96: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
-	15,  // 97: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
-	17,  // 98: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
-	19,  // 99: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
-	43,  // 100: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
-	45,  // 101: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
-	21,  // 102: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
-	23,  // 103: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
-	25,  // 104: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
-	27,  // 105: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
-	29,  // 106: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
-	33,  // 107: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
-	35,  // 108: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
-	37,  // 109: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
-	39,  // 110: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
-	41,  // 111: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
-	47,  // 112: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
-	49,  // 113: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
-	52,  // 114: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
-	55,  // 115: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
-	57,  // 116: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
-	10,  // 117: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
-	12,  // 118: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
-	14,  // 119: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
-	16,  // 120: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
-	18,  // 121: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
-	20,  // 122: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
-	44,  // 123: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
-	46,  // 124: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
-	22,  // 125: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
-	24,  // 126: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
-	26,  // 127: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
-	28,  // 128: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
-	30,  // 129: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
-	34,  // 130: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
-	36,  // 131: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
-	38,  // 132: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
-	40,  // 133: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
-	42,  // 134: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
-	48,  // 135: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
-	50,  // 136: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
-	53,  // 137: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
-	56,  // 138: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
-	58,  // 139: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
-	117, // [117:140] is the sub-list for method output_type
-	94,  // [94:117] is the sub-list for method input_type
-	94,  // [94:94] is the sub-list for extension type_name
-	94,  // [94:94] is the sub-list for extension extendee
-	0,   // [0:94] is the sub-list for field type_name
+	69,  // 93: haproxyaccess.v1.GrantEvent.extension_duration:type_name -> google.protobuf.Duration
+	70,  // 94: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
+	9,   // 95: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
+	11,  // 96: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
+	13,  // 97: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
+	15,  // 98: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
+	17,  // 99: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
+	19,  // 100: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
+	43,  // 101: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
+	45,  // 102: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
+	21,  // 103: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
+	23,  // 104: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
+	25,  // 105: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
+	27,  // 106: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
+	29,  // 107: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
+	33,  // 108: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
+	35,  // 109: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
+	37,  // 110: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
+	39,  // 111: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
+	41,  // 112: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
+	47,  // 113: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
+	49,  // 114: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
+	52,  // 115: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
+	55,  // 116: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
+	57,  // 117: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
+	10,  // 118: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
+	12,  // 119: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
+	14,  // 120: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
+	16,  // 121: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
+	18,  // 122: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
+	20,  // 123: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
+	44,  // 124: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
+	46,  // 125: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
+	22,  // 126: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
+	24,  // 127: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
+	26,  // 128: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
+	28,  // 129: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
+	30,  // 130: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
+	34,  // 131: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
+	36,  // 132: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
+	38,  // 133: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
+	40,  // 134: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
+	42,  // 135: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
+	48,  // 136: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
+	50,  // 137: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
+	53,  // 138: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
+	56,  // 139: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
+	58,  // 140: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
+	118, // [118:141] is the sub-list for method output_type
+	95,  // [95:118] is the sub-list for method input_type
+	95,  // [95:95] is the sub-list for extension type_name
+	95,  // [95:95] is the sub-list for extension extendee
+	0,   // [0:95] is the sub-list for field type_name
 }
 
 func init() { file_api_haproxyaccess_v1_haproxyaccess_proto_init() }

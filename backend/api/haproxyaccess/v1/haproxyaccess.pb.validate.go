@@ -9789,6 +9789,35 @@ func (m *GrantEvent) validate(all bool) error {
 		}
 	}
 
+	if all {
+		switch v := interface{}(m.GetExtensionDuration()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "ExtensionDuration",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "ExtensionDuration",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetExtensionDuration()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GrantEventValidationError{
+				field:  "ExtensionDuration",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
 	if len(errors) > 0 {
 		return GrantEventMultiError(errors)
 	}
