@@ -29,7 +29,7 @@ const MaxWaiting = 100
 const tries = 5
 
 // Request asks for access. What policy refuses makes no grant but an event. Errors: Invalid, Forbidden with policy's
-// explanation or a lock's reason, NotFound, Conflict.
+// explanation or that of a lock, TooMany (they were refused too often), NotFound, Conflict.
 func (s *Service) Request(ctx context.Context, c Caller, ask Ask, key string) (View, error) {
 	ask.StartsAt = ask.StartsAt.UTC().Truncate(time.Second)
 	if err := s.checkAsk(ask); err != nil {
@@ -68,6 +68,9 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask 
 		return store.Record{}, err
 	}
 	defer done()
+	if err := s.checkRefused(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}); err != nil {
+		return store.Record{}, err
+	}
 	if err := s.settle(ctx, c.Subject, p.Name); err != nil {
 		return store.Record{}, err
 	}
@@ -187,15 +190,23 @@ func over(g grant.Grant, now time.Time) bool {
 // refuse records what the caller asked for and policy refused, and answers with its explanation. If it cannot be recorded,
 // that is the answer. e has what was asked for.
 func (s *Service) refuse(ctx context.Context, c Caller, e grant.Event, d policy.Decision) error {
-	e.Verb, e.Actor, e.Comment, e.At = grant.Refuse, c.Subject, e.Grant.Reason, s.Now()
 	e.Grant.Rule, e.Grant.Policy, e.Grant.PolicyHash, e.Grant.Explanation = d.Rule, d.Policy, d.Hash, d.Explanation
-	if _, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}}); err != nil {
-		return internal(err)
+	if err := s.recordRefusal(ctx, c, e); err != nil {
+		return err
 	}
+	s.refusals.add(refuser{c.Subject, e.Grant.BreakGlass}, s.Now())
 	if d.TimedOut {
 		return errorf(Unavailable, "%s", d.Explanation)
 	}
 	return errorf(Forbidden, "%s", d.Explanation)
+}
+
+func (s *Service) recordRefusal(ctx context.Context, c Caller, e grant.Event) error {
+	e.Verb, e.Actor, e.Comment, e.At = grant.Refuse, c.Subject, e.Grant.Reason, s.Now()
+	if _, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}}); err != nil {
+		return internal(err)
+	}
+	return nil
 }
 
 // holdings are a subject's grants that are not over, as they were at a revision.

@@ -90,8 +90,9 @@ type Config struct {
 type Service struct {
 	Config
 	// poked tells the Judge loop that it has something to do.
-	poked chan struct{}
-	turns turns
+	poked    chan struct{}
+	turns    turns
+	refusals refusals
 }
 
 // New checks the configuration.

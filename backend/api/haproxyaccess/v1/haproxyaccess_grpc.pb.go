@@ -52,7 +52,8 @@ const (
 //
 // Errors: INVALID_ARGUMENT (400) for malformed input, UNAUTHENTICATED (401), PERMISSION_DENIED (403) for what policy or
 // a role refuses, NOT_FOUND (404) for what does not exist or may not be seen, ABORTED or ALREADY_EXISTS (409) for a lost
-// race, a stale etag, a reused idempotency key with another body, or a live grant that exists already.
+// race, a stale etag, a reused idempotency key with another body, or a live grant that exists already, RESOURCE_EXHAUSTED
+// (429) for a caller of whom 30 requests were refused within a minute.
 type AccessAPIClient interface {
 	// ListPools lists every pool with what policy says of the caller asking for it.
 	ListPools(ctx context.Context, in *ListPoolsRequest, opts ...grpc.CallOption) (*ListPoolsResponse, error)
@@ -354,7 +355,8 @@ func (c *accessAPIClient) RemovePoolServer(ctx context.Context, in *RemovePoolSe
 //
 // Errors: INVALID_ARGUMENT (400) for malformed input, UNAUTHENTICATED (401), PERMISSION_DENIED (403) for what policy or
 // a role refuses, NOT_FOUND (404) for what does not exist or may not be seen, ABORTED or ALREADY_EXISTS (409) for a lost
-// race, a stale etag, a reused idempotency key with another body, or a live grant that exists already.
+// race, a stale etag, a reused idempotency key with another body, or a live grant that exists already, RESOURCE_EXHAUSTED
+// (429) for a caller of whom 30 requests were refused within a minute.
 type AccessAPIServer interface {
 	// ListPools lists every pool with what policy says of the caller asking for it.
 	ListPools(context.Context, *ListPoolsRequest) (*ListPoolsResponse, error)
