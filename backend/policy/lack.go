@@ -191,6 +191,8 @@ func unchecked(c *condition, why string) lack {
 
 func unmet(place string) string { return fmt.Sprintf("The condition at %s is not met.", place) }
 
+const couldNotBeChecked = " could not be checked: "
+
 func untold(place, why string) string {
-	return fmt.Sprintf("The condition at %s could not be checked: %s.", place, why)
+	return fmt.Sprintf("The condition at %s%s%s.", place, couldNotBeChecked, why)
 }

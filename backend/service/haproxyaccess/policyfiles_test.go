@@ -103,7 +103,7 @@ func TestI12FilesThatAreNoPolicyChangeNothingAndAreLoud(t *testing.T) {
 		"a folder for all":     func(f *folder) { must(f.t, os.Chmod(f.dir, 0o777)) },
 		"a pipe":               func(f *folder) { must(f.t, syscall.Mkfifo(filepath.Join(f.dir, "b.yaml"), 0o600)) },
 		"a folder":             func(f *folder) { must(f.t, os.Mkdir(filepath.Join(f.dir, "b.yaml"), 0o700)) },
-		"a huge file":          func(f *folder) { f.write("b.yaml", strings.Repeat("#", maxPolicyFile+1)) },
+		"a huge file":          func(f *folder) { f.write("b.yaml", strings.Repeat("#", 1<<20+1)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFolder(t)
