@@ -173,7 +173,7 @@ func (s *Service) lockDone(ctx context.Context, call call, cause error) (grant.L
 	if errors.Is(cause, store.ErrConflict) {
 		return grant.Lock{}, &Error{Code: Conflict, Message: lockEnded, cause: cause}
 	}
-	return grant.Lock{}, commitError(cause, grant.Grant{})
+	return grant.Lock{}, commitError(cause, grant.Grant{}, call.caller.Subject)
 }
 
 const lockEnded = "the lock has ended already"

@@ -71,7 +71,7 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask 
 	if err := s.checkRefused(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}); err != nil {
 		return store.Record{}, err
 	}
-	if err := s.settle(ctx, c.Subject, p.Name); err != nil {
+	if err := s.settle(ctx, c, c.Subject, p.Name); err != nil {
 		return store.Record{}, err
 	}
 	mine, err := s.grantsOf(ctx, c.Subject)
@@ -135,7 +135,7 @@ func (s *Service) ask(c Caller, p grant.Pool, ask Ask, d policy.Decision) ([]gra
 	}
 	g, asked, err := grant.Ask(draft, now)
 	if err != nil {
-		return nil, errorf(Invalid, "%s", err)
+		return nil, errorf(Invalid, "%s", grant.Reason(err))
 	}
 	events := []grant.Event{asked}
 	if len(d.Steps) > 0 {
@@ -163,7 +163,7 @@ func advance(g grant.Grant, events []grant.Event, now time.Time, a grant.Action)
 
 // settle ends a grant that has run out but that the clock has not come round to, so that it does not stand in the way of
 // a new one. A live one is a conflict; the store's own check decides where another call comes in between.
-func (s *Service) settle(ctx context.Context, subject grant.Subject, p grant.Pool) error {
+func (s *Service) settle(ctx context.Context, c Caller, subject grant.Subject, p grant.Pool) error {
 	r, err := s.Grants.LiveGrant(ctx, subject, p)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -171,7 +171,7 @@ func (s *Service) settle(ctx context.Context, subject grant.Subject, p grant.Poo
 	case err != nil:
 		return internal(err)
 	case !over(r.Grant, s.Now()):
-		return liveConflict(r.Grant.ID)
+		return liveConflict(r.Grant.ID, subject, c.Subject)
 	}
 	if _, err := s.sweepOne(ctx, r.Grant); err != nil {
 		return internal(err)

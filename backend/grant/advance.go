@@ -55,7 +55,7 @@ func Advance(g Grant, a Action, at time.Time) (Grant, Event, error) {
 	a.Extension.LapsesAt = normalize(a.Extension.LapsesAt)
 	to, ok := next(g.State, a.Verb)
 	if !ok || a.Verb == Request { // what is asked for comes through Ask, with its checks
-		return Grant{}, Event{}, fmt.Errorf("%w: a grant that is %s cannot %s", ErrTransition, g.State, a.Verb)
+		return Grant{}, Event{}, impossible(g.State, a.Verb)
 	}
 	switch a.Verb {
 	case Activate, Lapse, Expire, LapseExtension, ReviewOverdue:
@@ -181,7 +181,7 @@ func checkActivation(g Grant, at time.Time) error {
 // checkRequester: what the subject alone does, or the owner of the agent that it is.
 func checkRequester(g Grant, a Action) error {
 	if a.Actor == "" || a.Actor != g.Subject && a.Actor != g.Owner {
-		return fmt.Errorf("%w: only its subject can %s", ErrAction, a.Verb)
+		return fmt.Errorf("%w: that is for its subject alone, or the owner of the agent that it is", ErrAction)
 	}
 	return nil
 }

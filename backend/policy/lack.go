@@ -83,10 +83,10 @@ func (e *evaluation) lackDuration(_ context.Context, r *rule, found []lack) []la
 	case e.r.Extension && e.r.Left > 0:
 		return e.lackLonger(r, d, found)
 	case d > longest:
-		found = must(found, "ask for at most %s.", span(longest))
+		found = must(found, "ask for at most %s.", Span(longest))
 	}
 	if most := r.Limits.MaxTotal; most != 0 && e.total(d) > most {
-		found = must(found, "ask for less: access may be open for at most %s in all, with what it is made longer by.", span(most))
+		found = must(found, "ask for less: access may be open for at most %s in all, with what it is made longer by.", Span(most))
 	}
 	return found
 }
@@ -94,9 +94,9 @@ func (e *evaluation) lackDuration(_ context.Context, r *rule, found []lack) []la
 // lackLonger says what of an extension would be possible now: the bounds are on what it comes to, not on what is added.
 func (e *evaluation) lackLonger(r *rule, d time.Duration, found []lack) []lack {
 	by := d - e.r.Left
-	more, bound := r.Limits.MaxDuration-e.r.Left, span(r.Limits.MaxDuration)+" from now on"
+	more, bound := r.Limits.MaxDuration-e.r.Left, Span(r.Limits.MaxDuration)+" from now on"
 	if most := r.Limits.MaxTotal; most != 0 && most-(e.total(d)-by) < more {
-		more, bound = most-(e.total(d)-by), span(most)+" in all"
+		more, bound = most-(e.total(d)-by), Span(most)+" in all"
 	}
 	switch {
 	case by <= more:
@@ -104,7 +104,7 @@ func (e *evaluation) lackLonger(r *rule, d time.Duration, found []lack) []lack {
 	case more < time.Second:
 		return must(found, "let it end: access may be open for at most %s.", bound)
 	default:
-		return must(found, "ask for at most %s more: access may be open for at most %s.", span(more), bound)
+		return must(found, "ask for at most %s more: access may be open for at most %s.", Span(more), bound)
 	}
 }
 
@@ -138,7 +138,7 @@ func (e *evaluation) lackTime(_ context.Context, r *rule, found []lack) []lack {
 	case within == 0:
 		found = must(found, "begin at once.")
 	default:
-		found = must(found, "begin within %s.", span(within))
+		found = must(found, "begin within %s.", Span(within))
 	}
 	covers := func(h hoursSpec) bool { return h.covers(begins) }
 	if len(r.Limits.Hours) > 0 && !slices.ContainsFunc(r.Limits.Hours, covers) {
