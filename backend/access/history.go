@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -162,11 +164,27 @@ func (s *Service) PolicyInForce(ctx context.Context) error {
 	if len(last) == 1 && last[0].Event.Grant.PolicyHash == hash {
 		return nil
 	}
-	e := grant.Event{Verb: grant.LoadPolicy, At: s.Now(), Grant: grant.Grant{Policy: name, PolicyHash: hash}}
+	e := grant.Event{
+		Verb: grant.LoadPolicy, At: s.Now(), Comment: fileNames(s.Source.Status().shown().Files),
+		Grant: grant.Grant{Policy: name, PolicyHash: hash},
+	}
 	revision, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}})
 	if err != nil {
 		return err
 	}
 	s.Enforcer.Changed(revision)
 	return nil
+}
+
+// fileNames is what an event says of a policy's files: where they lie is nobody's business.
+func fileNames(files []string) string {
+	const most = 20
+	if len(files) == 0 {
+		return ""
+	}
+	text := "files: " + strings.Join(files[:min(len(files), most)], ", ")
+	if more := len(files) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

@@ -120,7 +120,7 @@ func TestI12FilesThatAreNoPolicyChangeNothingAndAreLoud(t *testing.T) {
 			if s := f.files.Status(); s.Error == "" || s.ErrorAt.IsZero() {
 				t.Errorf("the status says %+v", s)
 			}
-			if n := f.logged(zap.NewAtomicLevelAt(zap.ErrorLevel)); n != 1 {
+			if n := f.logged(zap.NewAtomicLevelAt(zap.WarnLevel)); n != 1 {
 				t.Errorf("%d errors are logged, want 1", n)
 			}
 			if f.stale() != 1 {
@@ -173,7 +173,7 @@ func TestTheOldFilesAgainEndTheAlarm(t *testing.T) {
 	f.write("b.yaml", "no: policy")
 	f.files.look()
 	f.files.look()
-	if n := f.logged(zap.NewAtomicLevelAt(zap.ErrorLevel)); n != 2 {
+	if n := f.logged(zap.NewAtomicLevelAt(zap.WarnLevel)); n != 2 {
 		t.Errorf("%d errors are logged, want 2", n)
 	}
 }
