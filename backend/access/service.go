@@ -118,6 +118,7 @@ type View struct {
 	Grant          grant.Grant
 	Etag           string
 	Enforcement    Enforcement
+	Explanation    string // policy's sentence while it waits, then by what it was given
 	Hosts          []string
 	ApproverGroups []string // those that the steps name, of the vote that is on or, afterwards, of the request
 	// Steps is the vote that is on, with the people who could approve; only where one grant is asked for.
@@ -125,7 +126,7 @@ type View struct {
 }
 
 func (s *Service) view(r store.Record) View {
-	v := View{Grant: r.Grant, Etag: etag(r.Grant), Enforcement: s.Enforcer.Enforcement(r)}
+	v := View{Grant: r.Grant, Etag: etag(r.Grant), Enforcement: s.Enforcer.Enforcement(r), Explanation: given(r.Grant)}
 	if v.ApproverGroups = r.Grant.Deciders(); !r.Grant.Waits() {
 		v.ApproverGroups = grant.Ballot{Steps: r.Grant.Steps}.Groups()
 	}

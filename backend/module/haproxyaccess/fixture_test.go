@@ -87,6 +87,7 @@ var lock = grant.Lock{
 
 func fullView() access.View {
 	return access.View{
+		Explanation: "Policy says so.",
 		Grant: grant.Grant{
 			ID: "g1", Subject: "agent:triage", Owner: "alice@example.com", Pool: grant.Pool{Environment: "prod", Name: "web"},
 			State: grant.Pending, Reason: "incident", Duration: 15 * time.Minute, Inputs: map[string]string{"ticket": "INC1"},

@@ -125,7 +125,8 @@ type Grant struct {
 	Approvals   []*Approval  `protobuf:"bytes,17,rep,name=approvals,proto3" json:"approvals,omitempty"`
 	// The groups of which a member may approve.
 	ApproverGroups []string `protobuf:"bytes,18,rep,name=approver_groups,json=approverGroups,proto3" json:"approver_groups,omitempty"`
-	// The policy's sentence for what it decided.
+	// The policy's sentence while it waits, or where nobody is asked; afterwards by whose approval it was given, or that it was
+	// not.
 	Explanation string `protobuf:"bytes,19,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	// The names under which the pool is reached.
 	Hosts []string `protobuf:"bytes,20,rep,name=hosts,proto3" json:"hosts,omitempty"`
