@@ -25,6 +25,10 @@ type LockView struct {
 	Lock grant.Lock
 	// Open is how many grants it covers that were open: by state.
 	Open map[grant.State]int
+	// Grants are the first of them as they are afterwards, or now in a dry run: at most MaxPage.
+	Grants []View
+	// Warning is set where the lock may not be what was meant: nobody of its subject's name is known.
+	Warning string
 	// Failed is how many of them could not be ended yet: they are tried again until they are, but for those whose rows cannot
 	// be read (see store.Unreadable), which are in force nowhere and can be ended by nobody.
 	Failed int
@@ -48,7 +52,7 @@ func (s *Service) Lock(ctx context.Context, c Caller, ask LockAsk, key string) (
 		if err != nil {
 			return LockView{}, err
 		}
-		return s.covered(ctx, l)
+		return s.warned(ctx, l)(s.covered(ctx, l))
 	}
 	call, err := newCall(c, "CreateLock", key, ask)
 	if err != nil {
@@ -62,7 +66,41 @@ func (s *Service) Lock(ctx context.Context, c Caller, ask LockAsk, key string) (
 	if !l.Holds(s.Now()) {
 		return LockView{Lock: l}, nil // the same call again, after the lock has ended
 	}
-	return s.endCovered(ctx, l)
+	return s.warned(ctx, l)(s.endCovered(ctx, l))
+}
+
+// warned adds to what a lock did that its subject is nobody who is known: a mistyped name must not look like a door that is
+// shut. It may all the same be one who has not come yet, and what cannot be read is no reason to say so.
+func (s *Service) warned(ctx context.Context, l grant.Lock) func(LockView, error) (LockView, error) {
+	return func(v LockView, err error) (LockView, error) {
+		if err == nil && l.Subject != "" && !s.known(ctx, l.Subject) {
+			v.Warning = "Nobody of this name has logged in or holds a grant: look at how the subject is written."
+		}
+		return v, err
+	}
+}
+
+// known reports whether a subject was seen ever: by a login, in a grant, or in the configuration. It is true where that cannot
+// be told.
+func (s *Service) known(ctx context.Context, who grant.Subject) bool {
+	for account, a := range s.Agents {
+		if who == account || who == a.Subject || who == a.Owner {
+			return true
+		}
+	}
+	if _, seen, err := s.Directory.Membership(ctx, who); err != nil || seen {
+		return true
+	}
+	page, err := s.Grants.List(ctx, store.Query{Concerns: who, Limit: 1})
+	return err != nil || len(page.Records)+len(page.Unreadable) > 0
+}
+
+// list adds grants to those that are shown.
+func (s *Service) list(views []View, records ...store.Record) []View {
+	for _, r := range records[:min(len(records), MaxPage-len(views))] {
+		views = append(views, s.view(r))
+	}
+	return views
 }
 
 func (s *Service) checkLock(c Caller, ask LockAsk) error {
@@ -186,6 +224,7 @@ func (s *Service) covered(ctx context.Context, l grant.Lock) (LockView, error) {
 		for _, r := range page.Records {
 			if l.Covers(r.Grant.Subject, r.Grant.Owner, r.Grant.Pool) {
 				v.Open[r.Grant.State]++
+				v.Grants = s.list(v.Grants, r)
 			}
 		}
 		return nil
@@ -216,6 +255,7 @@ func (s *Service) endCovered(ctx context.Context, l grant.Lock) (LockView, error
 			}
 		}
 		done, failed, _ := s.endAll(ctx, ends)
+		v.Grants = s.list(v.Grants, done...)
 		v.Failed += failed
 		retried += failed
 		for _, r := range done {

@@ -30,7 +30,7 @@ func fullFake() *fake {
 		}},
 		preview: preview,
 		bulk:    access.BulkResult{Open: openCounts, Grants: []access.View{view}, Failed: 4},
-		lock:    access.LockView{Lock: lock, Open: openCounts, Failed: 5},
+		lock:    access.LockView{Lock: lock, Open: openCounts, Failed: 5, Grants: []access.View{view}, Warning: "nobody"},
 		locks:   []grant.Lock{lock},
 		events: access.EventPage{Next: "later", Events: []store.Entry{{
 			Revision: 9, Hash: [32]byte{0xab}, Event: grant.Event{Longer: 5 * time.Minute, Grant: view.Grant, From: grant.Active, Verb: grant.Approve,

@@ -2829,7 +2829,11 @@ type CreateLockResponse struct {
 	Covered *OpenGrants `protobuf:"bytes,2,opt,name=covered,proto3" json:"covered,omitempty"`
 	// How many of them could not be ended yet, or cannot be: they are tried again until they are, but for those of which the
 	// store cannot read what was given. No node admits anybody by these.
-	Failed        uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	Failed uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	// The first 200 of them as they are afterwards; in a dry run, as they are.
+	Grants []*Grant `protobuf:"bytes,4,rep,name=grants,proto3" json:"grants,omitempty"`
+	// Set where the subject has neither logged in nor held a grant: it may be mistyped. The lock holds all the same.
+	Warning       string `protobuf:"bytes,5,opt,name=warning,proto3" json:"warning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2883,6 +2887,20 @@ func (x *CreateLockResponse) GetFailed() uint32 {
 		return x.Failed
 	}
 	return 0
+}
+
+func (x *CreateLockResponse) GetGrants() []*Grant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+func (x *CreateLockResponse) GetWarning() string {
+	if x != nil {
+		return x.Warning
+	}
+	return ""
 }
 
 type ReleaseLockRequest struct {
@@ -5183,11 +5201,13 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"until_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\b\xfaB\x05\xb2\x01\x02\b\x01R\tuntilTime\x12\x17\n" +
 	"\adry_run\x18\a \x01(\bR\x06dryRun\x12F\n" +
 	"\x0fidempotency_key\x18\b \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1b\xb2\xe1\x1c\x17\n" +
-	"\x15\x12\x13haproxyaccess/locks\"\x90\x01\n" +
+	"\x15\x12\x13haproxyaccess/locks\"\xdb\x01\n" +
 	"\x12CreateLockResponse\x12*\n" +
 	"\x04lock\x18\x01 \x01(\v2\x16.haproxyaccess.v1.LockR\x04lock\x126\n" +
 	"\acovered\x18\x02 \x01(\v2\x1c.haproxyaccess.v1.OpenGrantsR\acovered\x12\x16\n" +
-	"\x06failed\x18\x03 \x01(\rR\x06failed\"\xcb\x01\n" +
+	"\x06failed\x18\x03 \x01(\rR\x06failed\x12/\n" +
+	"\x06grants\x18\x04 \x03(\v2\x17.haproxyaccess.v1.GrantR\x06grants\x12\x18\n" +
+	"\awarning\x18\x05 \x01(\tR\awarning\"\xcb\x01\n" +
 	"\x12ReleaseLockRequest\x12\"\n" +
 	"\alock_id\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18@R\x06lockId\x12\"\n" +
 	"\x06reason\x18\x02 \x01(\tB\n" +
@@ -5540,89 +5560,90 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	70,  // 60: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
 	32,  // 61: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
 	31,  // 62: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
-	32,  // 63: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
-	32,  // 64: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
-	70,  // 65: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	70,  // 66: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
-	59,  // 67: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
-	70,  // 68: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
-	70,  // 69: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
-	1,   // 70: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
-	0,   // 71: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
-	1,   // 72: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	70,  // 73: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
-	51,  // 74: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
-	70,  // 75: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
-	70,  // 76: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	67,  // 77: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
-	69,  // 78: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
-	70,  // 79: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
-	54,  // 80: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	54,  // 81: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	54,  // 82: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	0,   // 83: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
-	0,   // 84: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
-	70,  // 85: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
-	70,  // 86: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
-	70,  // 87: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
-	68,  // 88: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
-	69,  // 89: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
-	2,   // 90: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
-	32,  // 91: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
-	70,  // 92: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
-	69,  // 93: haproxyaccess.v1.GrantEvent.extension_duration:type_name -> google.protobuf.Duration
-	70,  // 94: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
-	9,   // 95: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
-	11,  // 96: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
-	13,  // 97: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
-	15,  // 98: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
-	17,  // 99: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
-	19,  // 100: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
-	43,  // 101: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
-	45,  // 102: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
-	21,  // 103: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
-	23,  // 104: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
-	25,  // 105: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
-	27,  // 106: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
-	29,  // 107: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
-	33,  // 108: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
-	35,  // 109: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
-	37,  // 110: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
-	39,  // 111: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
-	41,  // 112: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
-	47,  // 113: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
-	49,  // 114: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
-	52,  // 115: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
-	55,  // 116: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
-	57,  // 117: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
-	10,  // 118: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
-	12,  // 119: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
-	14,  // 120: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
-	16,  // 121: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
-	18,  // 122: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
-	20,  // 123: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
-	44,  // 124: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
-	46,  // 125: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
-	22,  // 126: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
-	24,  // 127: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
-	26,  // 128: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
-	28,  // 129: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
-	30,  // 130: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
-	34,  // 131: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
-	36,  // 132: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
-	38,  // 133: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
-	40,  // 134: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
-	42,  // 135: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
-	48,  // 136: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
-	50,  // 137: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
-	53,  // 138: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
-	56,  // 139: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
-	58,  // 140: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
-	118, // [118:141] is the sub-list for method output_type
-	95,  // [95:118] is the sub-list for method input_type
-	95,  // [95:95] is the sub-list for extension type_name
-	95,  // [95:95] is the sub-list for extension extendee
-	0,   // [0:95] is the sub-list for field type_name
+	1,   // 63: haproxyaccess.v1.CreateLockResponse.grants:type_name -> haproxyaccess.v1.Grant
+	32,  // 64: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
+	32,  // 65: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
+	70,  // 66: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	70,  // 67: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
+	59,  // 68: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
+	70,  // 69: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
+	70,  // 70: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
+	1,   // 71: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
+	0,   // 72: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
+	1,   // 73: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
+	70,  // 74: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	51,  // 75: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
+	70,  // 76: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
+	70,  // 77: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	67,  // 78: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
+	69,  // 79: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
+	70,  // 80: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
+	54,  // 81: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	54,  // 82: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	54,  // 83: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	0,   // 84: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
+	0,   // 85: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
+	70,  // 86: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
+	70,  // 87: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
+	70,  // 88: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
+	68,  // 89: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
+	69,  // 90: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
+	2,   // 91: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
+	32,  // 92: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
+	70,  // 93: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
+	69,  // 94: haproxyaccess.v1.GrantEvent.extension_duration:type_name -> google.protobuf.Duration
+	70,  // 95: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
+	9,   // 96: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
+	11,  // 97: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
+	13,  // 98: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
+	15,  // 99: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
+	17,  // 100: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
+	19,  // 101: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
+	43,  // 102: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
+	45,  // 103: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
+	21,  // 104: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
+	23,  // 105: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
+	25,  // 106: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
+	27,  // 107: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
+	29,  // 108: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
+	33,  // 109: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
+	35,  // 110: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
+	37,  // 111: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
+	39,  // 112: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
+	41,  // 113: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
+	47,  // 114: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
+	49,  // 115: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
+	52,  // 116: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
+	55,  // 117: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
+	57,  // 118: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
+	10,  // 119: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
+	12,  // 120: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
+	14,  // 121: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
+	16,  // 122: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
+	18,  // 123: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
+	20,  // 124: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
+	44,  // 125: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
+	46,  // 126: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
+	22,  // 127: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
+	24,  // 128: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
+	26,  // 129: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
+	28,  // 130: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
+	30,  // 131: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
+	34,  // 132: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
+	36,  // 133: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
+	38,  // 134: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
+	40,  // 135: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
+	42,  // 136: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
+	48,  // 137: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
+	50,  // 138: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
+	53,  // 139: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
+	56,  // 140: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
+	58,  // 141: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
+	119, // [119:142] is the sub-list for method output_type
+	96,  // [96:119] is the sub-list for method input_type
+	96,  // [96:96] is the sub-list for extension type_name
+	96,  // [96:96] is the sub-list for extension extendee
+	0,   // [0:96] is the sub-list for field type_name
 }
 
 func init() { file_api_haproxyaccess_v1_haproxyaccess_proto_init() }
