@@ -74,9 +74,7 @@ func (s *Service) RevokeAll(ctx context.Context, c Caller, b Bulk, key string) (
 			if !b.DryRun && !r.Grant.ActivatedAt.IsZero() {
 				last = r
 			}
-			if len(result.Grants) < MaxPage {
-				result.Grants = append(result.Grants, s.view(r))
-			}
+			result.Grants = s.list(result.Grants, r)
 		}
 		return nil
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
 )
 
 // Login is what a verified login says of who calls.
@@ -156,7 +157,7 @@ const maxSkew = time.Minute
 // checkFresh refuses a decision by groups that may be lost by now.
 func (s *Service) checkFresh(c Caller) error {
 	if age := s.Now().Sub(c.GroupsAt); c.GroupsAt.IsZero() || age > s.GroupsMaxAge || age < -maxSkew {
-		return errorf(Forbidden, "your groups were read more than %s ago: sign in again, then decide", s.GroupsMaxAge)
+		return errorf(Forbidden, "your groups were read more than %s ago: sign in again, then decide", policy.Span(s.GroupsMaxAge))
 	}
 	return nil
 }

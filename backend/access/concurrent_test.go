@@ -69,7 +69,7 @@ func TestMaxConcurrentHoldsUnderConcurrentRequests(t *testing.T) {
 	})
 	w.equal("open", w.open(alice.Subject), 3)
 	w.equal("given", codes[ok], 3)
-	w.equal("others were refused, or told to try again", codes[access.Forbidden]+codes[access.Conflict], n-3)
+	w.equal("others were refused, or told to try again", codes[access.Forbidden]+codes[access.Conflict]+codes[access.TooMany], n-3)
 }
 
 // A limit that is reached between the evaluation and the commit counts: the call is judged again.

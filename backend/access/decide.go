@@ -111,7 +111,7 @@ func (s *Service) approve(ctx context.Context, c Caller, g grant.Grant, comment 
 	var since *store.Since
 	if a.Verb != grant.Approve {
 		var err error
-		if since, a.Ground, err = s.checkOpening(ctx, g); err != nil {
+		if since, a.Ground, err = s.checkOpening(ctx, c, g); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -123,10 +123,10 @@ func (s *Service) approve(ctx context.Context, c Caller, g grant.Grant, comment 
 // of the subject and of those who have approved, with the policy that is in force, and with the number of
 // grants that the subject has by now. What was asked for under another policy, which allowed it or left it to other
 // approvers, is not given by it any more. It answers the decision that the grant rests on from then on.
-func (s *Service) checkOpening(ctx context.Context, g grant.Grant) (*store.Since, grant.Ground, error) {
+func (s *Service) checkOpening(ctx context.Context, c Caller, g grant.Grant) (*store.Since, grant.Ground, error) {
 	none := grant.Ground{}
 	if g.State == grant.Pending {
-		if err := s.settle(ctx, g.Subject, g.Pool); err != nil {
+		if err := s.settle(ctx, c, g.Subject, g.Pool); err != nil {
 			return nil, none, err
 		}
 	}
@@ -189,7 +189,7 @@ func (s *Service) questionOf(g grant.Grant, f policy.Facts, mine holdings) polic
 	if e := g.Extension; g.State == grant.Active {
 		// As of when it takes effect: the judge asks again as of then.
 		r.Extension, r.Reason, r.Inputs, r.At = true, e.Reason, e.Inputs, g.ExtendedAt(f.At)
-		r.Duration, r.Total = lengthened(g, e.By, r.At), g.Duration+e.By
+		r.Duration, r.Total, r.Left = lengthened(g, e.By, r.At), g.Duration+e.By, lengthened(g, 0, r.At)
 	}
 	return r
 }
@@ -299,9 +299,9 @@ func mayReview(c Caller, g grant.Grant) bool {
 func advanceError(err error, g grant.Grant) error {
 	switch {
 	case errors.Is(err, grant.ErrAction):
-		return &Error{Code: Forbidden, Message: err.Error(), cause: err}
+		return &Error{Code: Forbidden, Message: grant.Reason(err), cause: err}
 	case errors.Is(err, grant.ErrTransition):
-		return &Error{Code: Conflict, Message: err.Error(), GrantID: g.ID, cause: err}
+		return &Error{Code: Conflict, Message: grant.Reason(err), GrantID: g.ID, cause: err}
 	default:
 		return internal(err)
 	}

@@ -15,6 +15,7 @@ const (
 	NotFound  Code = "not_found" // there is none, or the caller may not see it
 	Conflict  Code = "conflict"  // the state is not what the caller thinks, or a race was lost
 	Internal  Code = "internal"  // our fault; Message says nothing of the inside
+	TooMany   Code = "too_many"  // it was refused too often of late; the same call may be judged later
 	// Unavailable: a node did not do it; the same call may succeed later.
 	Unavailable Code = "unavailable"
 )

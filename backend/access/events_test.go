@@ -183,6 +183,7 @@ func TestALogThatCannotBeReadOnDoesNotEndQuietly(t *testing.T) {
 // The log says when another policy came into force: once for each change, and again after going back.
 func TestThePolicyInForceIsRecordedOncePerChange(t *testing.T) {
 	w := newWorld(t)
+	w.source.status.Files = []string{"/etc/policy/a.yaml", "/etc/policy/b.yaml"}
 	hashes := []string{}
 	hash := func() string { _, hash := w.policy.Version(); return hash }
 	for _, text := range []string{basePolicy, lockPolicy, basePolicy} {
@@ -202,6 +203,7 @@ func TestThePolicyInForceIsRecordedOncePerChange(t *testing.T) {
 	for _, e := range w.events() {
 		if e.Event.Verb == grant.LoadPolicy {
 			got = append(got, e.Event.Grant.PolicyHash)
+			w.equal("files", e.Event.Comment, "files: a.yaml, b.yaml")
 		}
 	}
 	w.equal("recorded", got, hashes)

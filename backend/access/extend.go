@@ -20,7 +20,8 @@ type Longer struct {
 
 // Extend makes an active grant longer, at once or, where policy wants approvals, after them; until then it ends as it
 // would have. The grant stays the same one, and so does its row on the nodes: there is no gap. It is judged like a request
-// for the time from now to the new end. Errors: Invalid, Forbidden with policy's explanation, NotFound, Conflict.
+// for the time from now to the new end. Errors: Invalid, Forbidden with policy's explanation,
+// TooMany, NotFound, Conflict.
 func (s *Service) Extend(ctx context.Context, c Caller, l Longer, key string) (View, error) {
 	if l.By < time.Second || l.By%time.Second != 0 {
 		return View{}, errorf(Invalid, "duration: want a positive number of whole seconds")
@@ -58,6 +59,9 @@ func (s *Service) extend(ctx context.Context, c Caller, call call, l Longer) (st
 	if err := s.checkGround(ctx, g); err != nil {
 		return store.Record{}, err
 	}
+	if err := s.checkRefused(ctx, c, l.asked(g)); err != nil {
+		return store.Record{}, err
+	}
 	mine, err := s.grantsOf(ctx, g.Subject)
 	if err != nil {
 		return store.Record{}, err
@@ -91,10 +95,17 @@ func (s *Service) refuseExtension(ctx context.Context, c Caller, g grant.Grant, 
 	if err != nil {
 		return err
 	}
-	return s.refuse(ctx, c, grant.Grant{
-		Subject: g.Subject, Owner: g.Owner, Pool: g.Pool, Reason: l.Reason, Duration: l.By, Inputs: l.Inputs,
-		BreakGlass: g.BreakGlass, Groups: m.Groups, GroupsAt: m.At, GroupsSource: m.Source,
-	}, d)
+	e := l.asked(g)
+	e.Grant.Groups, e.Grant.GroupsAt, e.Grant.GroupsSource = m.Groups, m.At, m.Source
+	return s.refuse(ctx, c, e, d)
+}
+
+// asked is the event of what was asked for, but for what becomes of it.
+func (l Longer) asked(g grant.Grant) grant.Event {
+	return grant.Event{Longer: l.By, Grant: grant.Grant{
+		ID: g.ID, Subject: g.Subject, Owner: g.Owner, Pool: g.Pool, Reason: l.Reason, Duration: g.Duration, Inputs: l.Inputs,
+		BreakGlass: g.BreakGlass,
+	}}
 }
 
 // extension is the action by which policy's decision takes effect.

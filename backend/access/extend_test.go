@@ -45,20 +45,31 @@ func TestAnExtensionIsJudgedLikeARequestForTheTimeFromNowOn(t *testing.T) {
 	w.inForce(`{version: 1, name: total, rules: [{name: all, match: {pools: ["*/*"]}, who: {groups: [eng]},
 	  limits: {max_duration: 1h, max_total: 90m}}]}`)
 	v := w.request(alice, "staging", "db") // 15 minutes
-	refused := func(what string, by time.Duration) {
+	refused := func(what string, by time.Duration, told string) {
 		t.Helper()
 		_, err := w.service.Extend(t.Context(), alice, longer(v, by), w.key())
 		w.equal(what, code(err), access.Forbidden)
+		w.equal("told", err.Error(), told)
 		w.equal("event", w.last().Verb, grant.Refuse)
 		w.equal("explanation", w.last().Grant.Explanation, err.Error())
+		w.equal("which grant", w.last().Grant.ID, v.Grant.ID)
+		w.equal("how much longer", w.last().Longer, by)
+		page, err := w.service.Events(t.Context(), alice, access.EventFilter{GrantID: v.Grant.ID, Verbs: []grant.Verb{grant.Refuse}, PageSize: 1})
+		w.equal("events", code(err), ok)
+		w.equal("found by its grant", page.Events[0].Event, w.last())
 	}
 	// 14:59.4 are left, which count as 15 minutes.
-	refused("a second above an hour from now", 45*time.Minute+time.Second)
+	refused("a second above an hour from now", 45*time.Minute+time.Second,
+		"You must ask for at most 45 minutes more: access may be open for at most 1 hour from now on.")
 	v = w.extended(alice, v, 45*time.Minute)
 	w.pass(30*time.Minute + 400*time.Millisecond)
-	refused("a second above 90 minutes in all", 30*time.Minute+time.Second)
+	refused("a second above 90 minutes in all", 30*time.Minute+time.Second,
+		"You must ask for at most 30 minutes more: access may be open for at most 1 hour 30 minutes in all.")
+	refused("more than both", 31*time.Minute, "You must ask for at most 30 minutes more: access may be open for at most 1 hour 30 minutes in all.")
 	v = w.extended(alice, v, 30*time.Minute)
 	w.equal("end", v.Grant.ExpiresAt, begin.Add(90*time.Minute).Truncate(time.Second))
+	refused("when it has been open for as long as it may", time.Second,
+		"You must let it end: access may be open for at most 1 hour 30 minutes in all.")
 	w.equal("stored", w.stored(v.Grant.ID).ExpiresAt, v.Grant.ExpiresAt)
 }
 
@@ -72,6 +83,8 @@ func TestAnExtensionWaitsForApprovalsWithoutAGap(t *testing.T) {
 	w.equal("the end has not moved", v.Grant.ExpiresAt, end)
 	w.equal("deciders", v.ApproverGroups, []string{"sre"})
 	w.equal("waits until the end", v.Grant.Extension.LapsesAt, end)
+	w.equal("says so", v.Grant.Extension.Explanation, "1 member of sre must approve; never yourself. The request waits until the access ends.")
+	w.equal("how much longer", w.last().Longer, 30*time.Minute)
 	w.equal("bob sees it", w.ids(bob, access.Filter{AwaitingMe: true}), []string{v.Grant.ID})
 	w.pass(10 * time.Minute)
 	_, err := w.service.Extend(t.Context(), alice, longer(v, time.Minute), w.key())
@@ -118,10 +131,13 @@ func TestAnExtensionThatComesToNothingLeavesTheEndAsItWas(t *testing.T) {
 			v := w.approve(w.request(alice, "prod", "db"))
 			asked := w.extended(alice, v, 30*time.Minute)
 			w.equal("waits", asked.Grant.Extension.LapsesAt, w.now().Add(2*time.Minute))
+			w.equal("told", asked.Grant.Extension.Explanation,
+				"1 member of sre must approve; never yourself. The request waits for at most 2 minutes, and not past the end of the access.")
 			if err := c.end(w, asked); err != nil {
 				t.Fatal(err)
 			}
 			w.equal("verb", w.last().Verb, c.verb)
+			w.equal("how much longer", w.last().Longer, 30*time.Minute)
 			g := w.stored(v.Grant.ID)
 			w.equal("state", g.State, grant.Active)
 			w.equal("end", g.ExpiresAt, v.Grant.ExpiresAt)

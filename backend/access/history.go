@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -31,7 +33,7 @@ type EventPage struct {
 }
 
 // Events lists the log of what happened to grants. Auditors and operators read all of it; others the events of a grant
-// that they may see, or those of their own access. Where the log cannot be read on, the page ends and Next is not empty;
+// that they may see, or those of their own access, and of a lock neither its reason nor who put it. Where the log cannot be read on, the page ends and Next is not empty;
 // the next page is the failure. Errors: Invalid, Forbidden, NotFound, Internal.
 func (s *Service) Events(ctx context.Context, c Caller, f EventFilter) (EventPage, error) {
 	if err := checkSubject(c.Subject); err != nil {
@@ -56,6 +58,11 @@ func (s *Service) Events(ctx context.Context, c Caller, f EventFilter) (EventPag
 		page.Next = eventToken(entries[size-1].Revision)
 	} else if n := len(entries); n > 0 && s.breaksAfter(ctx, q, entries[n-1].Revision) {
 		page.Next = eventToken(entries[n-1].Revision)
+	}
+	if !s.seesLocks(c) {
+		for i, e := range page.Events {
+			page.Events[i] = bareEntry(e)
+		}
 	}
 	return page, nil
 }
@@ -157,11 +164,27 @@ func (s *Service) PolicyInForce(ctx context.Context) error {
 	if len(last) == 1 && last[0].Event.Grant.PolicyHash == hash {
 		return nil
 	}
-	e := grant.Event{Verb: grant.LoadPolicy, At: s.Now(), Grant: grant.Grant{Policy: name, PolicyHash: hash}}
+	e := grant.Event{
+		Verb: grant.LoadPolicy, At: s.Now(), Comment: fileNames(s.Source.Status().shown().Files),
+		Grant: grant.Grant{Policy: name, PolicyHash: hash},
+	}
 	revision, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}})
 	if err != nil {
 		return err
 	}
 	s.Enforcer.Changed(revision)
 	return nil
+}
+
+// fileNames is what an event says of a policy's files: where they lie is nobody's business.
+func fileNames(files []string) string {
+	const most = 20
+	if len(files) == 0 {
+		return ""
+	}
+	text := "files: " + strings.Join(files[:min(len(files), most)], ", ")
+	if more := len(files) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -26,6 +25,10 @@ type LockView struct {
 	Lock grant.Lock
 	// Open is how many grants it covers that were open: by state.
 	Open map[grant.State]int
+	// Grants are the first of them as they are afterwards, or now in a dry run: at most MaxPage.
+	Grants []View
+	// Warning is set where the lock may not be what was meant: nobody of its subject's name is known.
+	Warning string
 	// Failed is how many of them could not be ended yet: they are tried again until they are, but for those whose rows cannot
 	// be read (see store.Unreadable), which are in force nowhere and can be ended by nobody.
 	Failed int
@@ -49,7 +52,7 @@ func (s *Service) Lock(ctx context.Context, c Caller, ask LockAsk, key string) (
 		if err != nil {
 			return LockView{}, err
 		}
-		return s.covered(ctx, l)
+		return s.warned(ctx, l)(s.covered(ctx, l))
 	}
 	call, err := newCall(c, "CreateLock", key, ask)
 	if err != nil {
@@ -63,7 +66,41 @@ func (s *Service) Lock(ctx context.Context, c Caller, ask LockAsk, key string) (
 	if !l.Holds(s.Now()) {
 		return LockView{Lock: l}, nil // the same call again, after the lock has ended
 	}
-	return s.endCovered(ctx, l)
+	return s.warned(ctx, l)(s.endCovered(ctx, l))
+}
+
+// warned adds to what a lock did that its subject is nobody who is known: a mistyped name must not look like a door that is
+// shut. It may all the same be one who has not come yet, and what cannot be read is no reason to say so.
+func (s *Service) warned(ctx context.Context, l grant.Lock) func(LockView, error) (LockView, error) {
+	return func(v LockView, err error) (LockView, error) {
+		if err == nil && l.Subject != "" && !s.known(ctx, l.Subject) {
+			v.Warning = "Nobody of this name has logged in or holds a grant: look at how the subject is written."
+		}
+		return v, err
+	}
+}
+
+// known reports whether a subject was seen ever: by a login, in a grant, or in the configuration. It is true where that cannot
+// be told.
+func (s *Service) known(ctx context.Context, who grant.Subject) bool {
+	for account, a := range s.Agents {
+		if who == account || who == a.Subject || who == a.Owner {
+			return true
+		}
+	}
+	if _, seen, err := s.Directory.Membership(ctx, who); err != nil || seen {
+		return true
+	}
+	page, err := s.Grants.List(ctx, store.Query{Concerns: who, Limit: 1})
+	return err != nil || len(page.Records)+len(page.Unreadable) > 0
+}
+
+// list adds grants to those that are shown.
+func (s *Service) list(views []View, records ...store.Record) []View {
+	for _, r := range records[:min(len(records), MaxPage-len(views))] {
+		views = append(views, s.view(r))
+	}
+	return views
 }
 
 func (s *Service) checkLock(c Caller, ask LockAsk) error {
@@ -174,7 +211,7 @@ func (s *Service) lockDone(ctx context.Context, call call, cause error) (grant.L
 	if errors.Is(cause, store.ErrConflict) {
 		return grant.Lock{}, &Error{Code: Conflict, Message: lockEnded, cause: cause}
 	}
-	return grant.Lock{}, commitError(cause, grant.Grant{})
+	return grant.Lock{}, commitError(cause, grant.Grant{}, call.caller.Subject)
 }
 
 const lockEnded = "the lock has ended already"
@@ -187,6 +224,7 @@ func (s *Service) covered(ctx context.Context, l grant.Lock) (LockView, error) {
 		for _, r := range page.Records {
 			if l.Covers(r.Grant.Subject, r.Grant.Owner, r.Grant.Pool) {
 				v.Open[r.Grant.State]++
+				v.Grants = s.list(v.Grants, r)
 			}
 		}
 		return nil
@@ -217,6 +255,7 @@ func (s *Service) endCovered(ctx context.Context, l grant.Lock) (LockView, error
 			}
 		}
 		done, failed, _ := s.endAll(ctx, ends)
+		v.Grants = s.list(v.Grants, done...)
 		v.Failed += failed
 		retried += failed
 		for _, r := range done {
@@ -297,7 +336,7 @@ func (s *Service) Unlock(ctx context.Context, c Caller, id, reason, key string) 
 
 // Locks lists the locks that hold, or the newest of all. Auditors and operators only. Errors: Forbidden, Internal.
 func (s *Service) Locks(ctx context.Context, c Caller, all bool) ([]grant.Lock, error) {
-	if !s.isAuditor(c) && !s.isOperator(c) {
+	if !s.seesLocks(c) {
 		return nil, errorf(Forbidden, "only auditors and operators see the locks")
 	}
 	at := s.Now()
@@ -310,21 +349,3 @@ func (s *Service) Locks(ctx context.Context, c Caller, all bool) ([]grant.Lock, 
 	}
 	return locks, nil
 }
-
-// covering is the lock that stops new access of the caller to the pool; nil if none does.
-func covering(locks []grant.Lock, c Caller, p grant.Pool) *grant.Lock {
-	for i, l := range locks {
-		if l.Covers(c.Subject, c.Owner, p) {
-			return &locks[i]
-		}
-	}
-	return nil
-}
-
-// lockSentence is what a requester is told.
-func lockSentence(l grant.Lock) string {
-	return fmt.Sprintf("Access is locked until %s: %s", l.Until.UTC().Format(time.RFC3339), l.Reason)
-}
-
-// lockComment is what is said of a grant that a lock ends.
-func lockComment(l grant.Lock) string { return fmt.Sprintf("lock %s: %s", l.ID, l.Reason) }

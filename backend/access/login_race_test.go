@@ -26,8 +26,10 @@ func TestAnOlderTokenGivesNothingWhileALaterLoginIsKept(t *testing.T) {
 
 // Two logins of one second, which is all that a token tells: nobody knows which was first, so what only one of them says
 // does not count, in whatever order they come, and at whichever gateway.
-func TestOfTwoLoginsOfOneMomentTheOneThatSaysLessCounts(t *testing.T) {
-	for _, order := range [][][]string{{{"eng", "sre"}, {"eng"}, {"eng", "sre"}}, {{"eng"}, {"eng", "sre"}, {"eng"}}} {
+func TestOfTwoLoginsOfOneMomentWhatBothSayCounts(t *testing.T) {
+	for _, order := range [][][]string{
+		{{"eng", "sre"}, {"eng"}, {"eng", "sre"}}, {{"eng"}, {"eng", "sre"}, {"eng"}}, {{"eng", "ops"}, {"eng", "sre"}},
+	} {
 		w := newWorld(t)
 		here, there := w.service, w.elsewhere()
 		var c access.Caller

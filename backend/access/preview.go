@@ -58,10 +58,10 @@ func (s *Service) Pools(ctx context.Context, c Caller, environment string) ([]Po
 		if environment != "" && p.Name.Environment != environment {
 			continue
 		}
-		r := s.question(c, p, mine)
+		lock := s.covering(locks, c, p.Name)
 		views = append(views, PoolView{
-			Pool: p, Decision: s.Policy.Evaluate(ctx, r), ApproverGroups: s.Policy.Approvers(p.Name, p.Tags),
-			Lock: covering(locks, c, p.Name),
+			Pool: p, Decision: underLock(s.Policy.Evaluate(ctx, s.question(c, p, mine)), lock),
+			ApproverGroups: s.Policy.Approvers(p.Name, p.Tags), Lock: lock,
 		})
 	}
 	return views, nil
@@ -119,8 +119,19 @@ func (s *Service) preview(ctx context.Context, c Caller, p Pool, ask Ask) (Previ
 	if err != nil {
 		return Preview{}, internal(err)
 	}
-	v.Lock = covering(locks, c, p.Name)
+	v.Lock = s.covering(locks, c, p.Name)
+	v.Decision = underLock(v.Decision, v.Lock)
 	return v, nil
+}
+
+// underLock says first that a lock stops what policy would give, which is what its sentence is about. A lock stops an
+// emergency too.
+func underLock(d policy.Decision, l *grant.Lock) policy.Decision {
+	if l != nil {
+		d.Explanation = lockSentence(*l) + " By the policy alone: " + d.Explanation
+		d.MayBreakGlass = false
+	}
+	return d
 }
 
 // steps names the people who could approve, without those that never may: the subject and the owner (I11), agents,

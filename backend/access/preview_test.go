@@ -169,10 +169,10 @@ func TestPoolsAreListedWithWhatOneMay(t *testing.T) {
 		locked := v.Lock != nil
 		w.equal(v.Name.String(), locked, v.Name.Environment == "staging")
 		if locked {
-			w.equal("by", *v.Lock, l)
+			w.equal("by", v.Lock.ID, l.ID)
 		}
 	}
-	w.equal("preview", *w.preview(alice, ask("staging", "db")).Lock, l)
+	w.equal("preview", w.preview(alice, ask("staging", "db")).Lock.ID, l.ID)
 	w.equal("preview of another", w.preview(alice, ask("prod", "db")).Lock == nil, true)
 	w.equal("dave", w.preview(dave, ask("staging", "db")).Lock == nil, true)
 	w.pass(time.Hour)

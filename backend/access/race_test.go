@@ -148,7 +148,7 @@ func (w *world) checkLife(id string) {
 	w.t.Helper()
 	version, state := int64(0), grant.State("")
 	for _, e := range w.allEvents() {
-		if e.Grant.ID != id {
+		if e.Grant.ID != id || e.Verb == grant.Refuse { // of an extension, which changes nothing
 			continue
 		}
 		if e.Grant.Version != version+1 || e.From != state {

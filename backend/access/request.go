@@ -29,7 +29,7 @@ const MaxWaiting = 100
 const tries = 5
 
 // Request asks for access. What policy refuses makes no grant but an event. Errors: Invalid, Forbidden with policy's
-// explanation or a lock's reason, NotFound, Conflict.
+// explanation or that of a lock, TooMany (they were refused too often), NotFound, Conflict.
 func (s *Service) Request(ctx context.Context, c Caller, ask Ask, key string) (View, error) {
 	ask.StartsAt = ask.StartsAt.UTC().Truncate(time.Second)
 	if err := s.checkAsk(ask); err != nil {
@@ -68,10 +68,13 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask 
 		return store.Record{}, err
 	}
 	defer done()
+	if err := s.checkRefused(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}); err != nil {
+		return store.Record{}, err
+	}
 	if err := s.checkEnvironment(ctx, p.Name.Environment); err != nil {
 		return store.Record{}, err
 	}
-	if err := s.settle(ctx, c.Subject, p.Name); err != nil {
+	if err := s.settle(ctx, c, c.Subject, p.Name); err != nil {
 		return store.Record{}, err
 	}
 	mine, err := s.grantsOf(ctx, c.Subject)
@@ -84,12 +87,12 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask 
 		BreakGlass: ask.BreakGlass, Open: mine.open(""),
 	})
 	if !d.Allowed {
-		return store.Record{}, s.refuse(ctx, c, draftOf(c, p.Name, ask), d)
+		return store.Record{}, s.refuse(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}, d)
 	}
 	if d.BreakGlass {
 		if err := s.checkFresh(c); err != nil {
 			d.Explanation = err.Error()
-			return store.Record{}, s.refuse(ctx, c, draftOf(c, p.Name, ask), d) // an attempt is on record
+			return store.Record{}, s.refuse(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}, d) // an attempt is on record
 		}
 	}
 	if len(d.Steps) > 0 && mine.waiting() >= MaxWaiting {
@@ -103,7 +106,7 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask 
 	var locked *store.LockedError
 	if errors.As(err, &locked) {
 		d.Explanation = lockSentence(locked.Lock)
-		return store.Record{}, s.refuse(ctx, c, draftOf(c, p.Name, ask), d)
+		return store.Record{}, s.refuse(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}, d)
 	}
 	return r, err
 }
@@ -135,7 +138,7 @@ func (s *Service) ask(c Caller, p grant.Pool, ask Ask, d policy.Decision) ([]gra
 	}
 	g, asked, err := grant.Ask(draft, now)
 	if err != nil {
-		return nil, errorf(Invalid, "%s", err)
+		return nil, errorf(Invalid, "%s", grant.Reason(err))
 	}
 	events := []grant.Event{asked}
 	if len(d.Steps) > 0 {
@@ -163,7 +166,7 @@ func advance(g grant.Grant, events []grant.Event, now time.Time, a grant.Action)
 
 // settle ends a grant that has run out but that the clock has not come round to, so that it does not stand in the way of
 // a new one. A live one is a conflict; the store's own check decides where another call comes in between.
-func (s *Service) settle(ctx context.Context, subject grant.Subject, p grant.Pool) error {
+func (s *Service) settle(ctx context.Context, c Caller, subject grant.Subject, p grant.Pool) error {
 	r, err := s.Grants.LiveGrant(ctx, subject, p)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -171,7 +174,7 @@ func (s *Service) settle(ctx context.Context, subject grant.Subject, p grant.Poo
 	case err != nil:
 		return internal(err)
 	case !over(r.Grant, s.Now()):
-		return liveConflict(r.Grant.ID)
+		return liveConflict(r.Grant.ID, subject, c.Subject)
 	}
 	if _, err := s.sweepOne(ctx, r.Grant); err != nil {
 		return internal(err)
@@ -188,17 +191,25 @@ func over(g grant.Grant, now time.Time) bool {
 }
 
 // refuse records what the caller asked for and policy refused, and answers with its explanation. If it cannot be recorded,
-// that is the answer.
-func (s *Service) refuse(ctx context.Context, c Caller, asked grant.Grant, d policy.Decision) error {
-	asked.Rule, asked.Policy, asked.PolicyHash, asked.Explanation = d.Rule, d.Policy, d.Hash, d.Explanation
-	e := grant.Event{Verb: grant.Refuse, Actor: c.Subject, Comment: asked.Reason, At: s.Now(), Grant: asked}
-	if _, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}}); err != nil {
-		return internal(err)
+// that is the answer. e has what was asked for.
+func (s *Service) refuse(ctx context.Context, c Caller, e grant.Event, d policy.Decision) error {
+	e.Grant.Rule, e.Grant.Policy, e.Grant.PolicyHash, e.Grant.Explanation = d.Rule, d.Policy, d.Hash, d.Explanation
+	if err := s.recordRefusal(ctx, c, e); err != nil {
+		return err
 	}
+	s.refusals.add(refuser{c.Subject, e.Grant.BreakGlass}, s.Now())
 	if d.TimedOut {
 		return errorf(Unavailable, "%s", d.Explanation)
 	}
 	return errorf(Forbidden, "%s", d.Explanation)
+}
+
+func (s *Service) recordRefusal(ctx context.Context, c Caller, e grant.Event) error {
+	e.Verb, e.Actor, e.Comment, e.At = grant.Refuse, c.Subject, e.Grant.Reason, s.Now()
+	if _, err := s.Grants.Commit(ctx, store.Change{Events: []grant.Event{e}}); err != nil {
+		return internal(err)
+	}
+	return nil
 }
 
 // holdings are a subject's grants that are not over, as they were at a revision.

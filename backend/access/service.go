@@ -105,8 +105,9 @@ type Config struct {
 type Service struct {
 	Config
 	// poked tells the Judge loop that it has something to do.
-	poked chan struct{}
-	turns turns
+	poked    chan struct{}
+	turns    turns
+	refusals refusals
 }
 
 // New checks the configuration.
@@ -135,6 +136,7 @@ type View struct {
 	Grant          grant.Grant
 	Etag           string
 	Enforcement    Enforcement
+	Explanation    string // policy's sentence while it waits, then by what it was given
 	Hosts          []string
 	ApproverGroups []string // those that the steps name, of the vote that is on or, afterwards, of the request
 	// Steps is the vote that is on, with the people who could approve; only where one grant is asked for.
@@ -144,7 +146,7 @@ type View struct {
 }
 
 func (s *Service) view(r store.Record) View {
-	v := View{Grant: r.Grant, Etag: etag(r.Grant), Enforcement: s.Enforcer.Enforcement(r)}
+	v := View{Grant: r.Grant, Etag: etag(r.Grant), Enforcement: s.Enforcer.Enforcement(r), Explanation: given(r.Grant)}
 	if v.ApproverGroups = r.Grant.Deciders(); !r.Grant.Waits() {
 		v.ApproverGroups = grant.Ballot{Steps: r.Grant.Steps}.Groups()
 	}
@@ -176,7 +178,7 @@ func (s *Service) commit(ctx context.Context, c call, unless *store.Since, event
 	change := store.Change{Events: events, Replay: c.replay(last.ID, s.Now()), Unless: unless}
 	revision, err := s.Grants.Commit(ctx, change)
 	if err != nil {
-		return store.Record{}, commitError(err, last)
+		return store.Record{}, commitError(err, last, c.caller.Subject)
 	}
 	s.Enforcer.Changed(revision)
 	if _, hash := s.Policy.Version(); last.PolicyHash != hash {
@@ -185,8 +187,8 @@ func (s *Service) commit(ctx context.Context, c call, unless *store.Since, event
 	return store.Record{Grant: last, Revision: revision}, nil
 }
 
-// commitError is the caller's error for a change that was not written.
-func commitError(err error, g grant.Grant) error {
+// commitError is the error for a change by who that was not written.
+func commitError(err error, g grant.Grant, who grant.Subject) error {
 	var live *store.LiveError
 	var locked *store.LockedError
 	switch {
@@ -194,7 +196,7 @@ func commitError(err error, g grant.Grant) error {
 		// The same call was carried out between our look-up and our commit: once finds it.
 		return &Error{Code: Conflict, Message: "this idempotency key was just used", GrantID: g.ID, cause: err}
 	case errors.As(err, &live):
-		return liveConflict(live.ID)
+		return liveConflict(live.ID, g.Subject, who)
 	case errors.As(err, &locked):
 		return &Error{Code: Forbidden, Message: lockSentence(locked.Lock), GrantID: g.ID, cause: err}
 	case errors.Is(err, store.ErrConflict):
@@ -214,9 +216,15 @@ func (s *Service) await(ctx context.Context, r store.Record) {
 	s.Enforcer.Await(ctx, r)
 }
 
-func liveConflict(id string) *Error {
-	return &Error{Code: Conflict, GrantID: id,
-		Message: fmt.Sprintf("grant %s gives this access already; give it up or let it end first", id)}
+// liveConflict is told to who asked, or to who would approve what somebody else asked for.
+func liveConflict(id string, subject, who grant.Subject) *Error {
+	e := &Error{Code: Conflict, GrantID: id}
+	if who == subject {
+		e.Message = fmt.Sprintf("grant %s gives you this access already; give it up or let it end first", id)
+	} else {
+		e.Message = fmt.Sprintf("%s has this access already, by grant %s; this request can be approved when that has ended", subject, id)
+	}
+	return e
 }
 
 func member(groups, of []string) bool {

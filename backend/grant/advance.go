@@ -41,6 +41,9 @@ type Event struct {
 	Comment string
 	At      time.Time
 	Lock    Lock // of PutLock and LiftLock: as it is then; their Grant is empty
+	// Longer is, of a step of an extension, how much longer the grant is to be open by it. A Refuse that has it is of an
+	// extension, and names the grant.
+	Longer time.Duration
 }
 
 // Advance applies one action at the time at. It is the only way in which a grant changes. The grant that it returns has
@@ -52,7 +55,7 @@ func Advance(g Grant, a Action, at time.Time) (Grant, Event, error) {
 	a.Extension.LapsesAt = normalize(a.Extension.LapsesAt)
 	to, ok := next(g.State, a.Verb)
 	if !ok || a.Verb == Request { // what is asked for comes through Ask, with its checks
-		return Grant{}, Event{}, fmt.Errorf("%w: a grant that is %s cannot %s", ErrTransition, g.State, a.Verb)
+		return Grant{}, Event{}, impossible(g.State, a.Verb)
 	}
 	switch a.Verb {
 	case Activate, Lapse, Expire, LapseExtension, ReviewOverdue:
@@ -66,7 +69,20 @@ func Advance(g Grant, a Action, at time.Time) (Grant, Event, error) {
 	n := apply(g.clone(), a, at)
 	n.State = to
 	n.Version++
-	return n, Event{Grant: n, From: g.State, Verb: a.Verb, Actor: a.Actor, Comment: a.Comment, At: at}, nil
+	return n, Event{Grant: n, From: g.State, Verb: a.Verb, Actor: a.Actor, Comment: a.Comment, At: at, Longer: longer(g, a)}, nil
+}
+
+// longer is how much longer the extension asks for that an action on g is about; zero for any other action.
+func longer(g Grant, a Action) time.Duration {
+	switch a.Verb {
+	case AskExtension, Extend, Approve, Withdraw, DenyExtension, CancelExtension, LapseExtension:
+		if g.Extension.Asked() {
+			return g.Extension.By
+		}
+		return a.Extension.By
+	default:
+		return 0
+	}
 }
 
 // check holds what a transition needs beyond the pair of states.
@@ -165,7 +181,7 @@ func checkActivation(g Grant, at time.Time) error {
 // checkRequester: what the subject alone does, or the owner of the agent that it is.
 func checkRequester(g Grant, a Action) error {
 	if a.Actor == "" || a.Actor != g.Subject && a.Actor != g.Owner {
-		return fmt.Errorf("%w: only its subject can %s", ErrAction, a.Verb)
+		return fmt.Errorf("%w: that is for its subject alone, or the owner of the agent that it is", ErrAction)
 	}
 	return nil
 }

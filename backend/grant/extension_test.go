@@ -268,3 +268,28 @@ func TestAnExtensionIsGivenAfterTheActivation(t *testing.T) {
 		}
 	}
 }
+
+// The log tells of each step of an extension how much longer it is about, when it is gone from the grant too.
+func TestEventsOfAnExtensionSayHowMuchLonger(t *testing.T) {
+	for verb, want := range map[Verb]time.Duration{
+		AskExtension: time.Minute, Approve: time.Minute, Withdraw: time.Minute, Extend: time.Minute, DenyExtension: time.Minute,
+		CancelExtension: time.Minute, LapseExtension: time.Minute, Expire: 0, Revoke: 0,
+	} {
+		a, at := fitting(verb)
+		_, e, err := Advance(inState(Active, verb), a, at)
+		if err != nil || e.Longer != want {
+			t.Errorf("%s: %s longer, %v; want %s", verb, e.Longer, err, want)
+		}
+	}
+	a, at := fitting(Approve)
+	a.Verb = Extend
+	if _, e, err := Advance(lastVote(), a, at); err != nil || e.Longer != time.Minute {
+		t.Errorf("the last approval: %s longer, %v", e.Longer, err)
+	}
+	for _, verb := range []Verb{Approve, Withdraw} {
+		a, at := fitting(verb)
+		if _, e, err := Advance(inState(Pending, verb), a, at); err != nil || e.Longer != 0 {
+			t.Errorf("%s of a request: %s longer, %v", verb, e.Longer, err)
+		}
+	}
+}

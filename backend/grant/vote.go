@@ -19,10 +19,10 @@ func checkApproval(g Grant, a Action, at time.Time) error {
 		return err
 	}
 	if slices.ContainsFunc(b.Approvals, func(old Approval) bool { return old.By == a.Actor }) {
-		return fmt.Errorf("%w: the same person approves once", ErrTransition)
+		return fmt.Errorf("%w: you have approved it already", ErrTransition)
 	}
 	if !b.Takes(a.Groups) {
-		return fmt.Errorf("%w: no step needs an approval of these groups", ErrTransition)
+		return fmt.Errorf("%w: it does not wait for an approval of yours", ErrTransition)
 	}
 	b.Approvals = append(slices.Clone(b.Approvals), Approval{By: a.Actor, Groups: b.Count(a.Groups)})
 	if b.Complete() == (a.Verb == Approve) {
@@ -57,7 +57,7 @@ func checkInTime(g Grant, at time.Time) error {
 // checkWithdrawal: an approval is taken back by who gave it, while others are missing.
 func checkWithdrawal(g Grant, a Action) error {
 	if !slices.ContainsFunc(g.Ballot().Approvals, func(old Approval) bool { return old.By == a.Actor }) {
-		return fmt.Errorf("%w: there is no approval of theirs to withdraw", ErrTransition)
+		return fmt.Errorf("%w: you have given no approval that could be taken back", ErrTransition)
 	}
 	return nil
 }
@@ -107,8 +107,11 @@ func checkReview(g Grant, a Action, at time.Time) error {
 	if g.Review.Done() {
 		return fmt.Errorf("%w: it was reviewed already", ErrTransition)
 	}
-	if !a.Actor.IsPerson() || a.Actor == g.Subject || a.Actor == g.Owner {
-		return fmt.Errorf("%w: somebody else reviews it, a person", ErrAction)
+	switch {
+	case a.Actor == g.Subject, a.Actor == g.Owner:
+		return fmt.Errorf("%w: nobody reviews their own access", ErrAction)
+	case !a.Actor.IsPerson():
+		return fmt.Errorf("%w: only a person reviews it", ErrAction)
 	}
 	if !slices.ContainsFunc(g.Review.Groups, func(group string) bool { return slices.Contains(a.Groups, group) }) {
 		return fmt.Errorf("%w: a member of a group that policy names reviews it", ErrAction)

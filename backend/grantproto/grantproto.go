@@ -73,7 +73,7 @@ func Event(entry store.Entry) *v1.GrantEvent {
 		Duration: Duration(g.Duration), Reason: g.Reason, Inputs: g.Inputs, Rule: g.Rule, Policy: g.Policy,
 		PolicyHash: g.PolicyHash, Explanation: g.Explanation, Groups: g.Groups, GroupsSource: g.GroupsSource,
 		GroupsTime: Time(g.GroupsAt), BreakGlass: g.BreakGlass, Notify: g.Notify, Approvals: Approvals(g.Approvals),
-		Lock: Lock(e.Lock),
+		Lock: Lock(e.Lock), ExtensionDuration: Duration(e.Longer),
 	}
 	if !e.Verb.OfGrant() && e.Verb != grant.Refuse {
 		p.Environment, p.Pool, p.Subject = e.Lock.Environment, e.Lock.Pool, string(e.Lock.Subject)

@@ -60,8 +60,25 @@ func (p *Policy) Tests() []TestResult {
 			Name: t.spec.name, File: fmt.Sprintf("%s:%d:%d", t.file, t.spec.at.line, t.spec.at.column),
 			Got: t.spec.expect.differs(patient.Evaluate(context.Background(), t.spec.request)),
 		}
+		if all[i].Got != "" {
+			all[i].Got += patient.untold(t.spec.request)
+		}
 	}
 	return all
+}
+
+// untold says which conditions of the rule that decided could not be checked, and why: a requester is not told.
+func (p *Policy) untold(r Request) string {
+	d, findings := p.Explain(context.Background(), r)
+	text := ""
+	for _, f := range findings {
+		for _, reason := range f.Reasons {
+			if f.Rule == d.Rule && strings.Contains(reason, couldNotBeChecked) {
+				text += " " + reason
+			}
+		}
+	}
+	return text
 }
 
 // differs says what a decision is instead of what is expected; empty if it is that.

@@ -309,7 +309,7 @@ func (d *decoder) duration(into *time.Duration, least time.Duration) func(*yaml.
 	return func(n *yaml.Node) {
 		v, err := time.ParseDuration(n.Value)
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" || err != nil || v%time.Second != 0 || v < least || v > maxSpan {
-			d.wrong(n, "want a duration of whole seconds like 90m or 4h, from %s to %s", least, maxSpan)
+			d.wrong(n, "want a duration of whole seconds like 90m or 4h, from %s to %dh", least, maxSpan/time.Hour)
 			return
 		}
 		*into = v

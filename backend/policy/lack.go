@@ -80,13 +80,32 @@ func (e *evaluation) lackDuration(_ context.Context, r *rule, found []lack) []la
 		found = must(found, "ask for at least 1 second.")
 	case d%time.Second != 0:
 		found = must(found, "ask for whole seconds.")
+	case e.r.Extension && e.r.Left > 0:
+		return e.lackLonger(r, d, found)
 	case d > longest:
-		found = must(found, "ask for at most %s.", span(longest))
+		found = must(found, "ask for at most %s.", Span(longest))
 	}
 	if most := r.Limits.MaxTotal; most != 0 && e.total(d) > most {
-		found = must(found, "ask for less: access may be open for at most %s in all, with what it is made longer by.", span(most))
+		found = must(found, "ask for less: access may be open for at most %s in all, with what it is made longer by.", Span(most))
 	}
 	return found
+}
+
+// lackLonger says what of an extension would be possible now: the bounds are on what it comes to, not on what is added.
+func (e *evaluation) lackLonger(r *rule, d time.Duration, found []lack) []lack {
+	by := d - e.r.Left
+	more, bound := r.Limits.MaxDuration-e.r.Left, Span(r.Limits.MaxDuration)+" from now on"
+	if most := r.Limits.MaxTotal; most != 0 && most-(e.total(d)-by) < more {
+		more, bound = most-(e.total(d)-by), Span(most)+" in all"
+	}
+	switch {
+	case by <= more:
+		return found
+	case more < time.Second:
+		return must(found, "let it end: access may be open for at most %s.", bound)
+	default:
+		return must(found, "ask for at most %s more: access may be open for at most %s.", Span(more), bound)
+	}
 }
 
 // lackRoom counts the subject's grants in pools that the rule is about. The tags of those pools are not known here; one
@@ -119,7 +138,7 @@ func (e *evaluation) lackTime(_ context.Context, r *rule, found []lack) []lack {
 	case within == 0:
 		found = must(found, "begin at once.")
 	default:
-		found = must(found, "begin within %s.", span(within))
+		found = must(found, "begin within %s.", Span(within))
 	}
 	covers := func(h hoursSpec) bool { return h.covers(begins) }
 	if len(r.Limits.Hours) > 0 && !slices.ContainsFunc(r.Limits.Hours, covers) {
@@ -172,6 +191,8 @@ func unchecked(c *condition, why string) lack {
 
 func unmet(place string) string { return fmt.Sprintf("The condition at %s is not met.", place) }
 
+const couldNotBeChecked = " could not be checked: "
+
 func untold(place, why string) string {
-	return fmt.Sprintf("The condition at %s could not be checked: %s.", place, why)
+	return fmt.Sprintf("The condition at %s%s%s.", place, couldNotBeChecked, why)
 }

@@ -21,8 +21,10 @@ type Request struct {
 	Duration time.Duration
 	// Total is how long the grant would be open in all, with its extensions; zero: as long as Duration.
 	Total time.Duration
-	// Extension says that a grant is to be made longer; Duration is then counted from now.
+	// Extension says that a grant is to be made longer; Duration is then counted from now, and Left is how long it will be
+	// open without it, which is for the explanation alone. Zero: not known.
 	Extension bool
+	Left      time.Duration
 	StartsAt  time.Time // when it is to begin; zero: now
 	At        time.Time // now
 	Reason    string

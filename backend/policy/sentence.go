@@ -95,9 +95,9 @@ func (in *inputSpec) question() Input {
 
 func (e *evaluation) atOnce(d time.Duration) string {
 	if e.r.StartsAt.After(e.r.At) {
-		return fmt.Sprintf("No approval is needed: you have access when its time comes, for %s.", span(d))
+		return fmt.Sprintf("No approval is needed: you have access when its time comes, for %s.", Span(d))
 	}
-	return fmt.Sprintf("No approval is needed: you have access at once, for %s.", span(d))
+	return fmt.Sprintf("No approval is needed: you have access at once, for %s.", Span(d))
 }
 
 func (e *evaluation) emergencySentence(d *Decision) string {
@@ -106,7 +106,7 @@ func (e *evaluation) emergencySentence(d *Decision) string {
 		told = fmt.Sprintf(" %s will be told.", enumerate(d.Notify, "and"))
 	}
 	return fmt.Sprintf("You have access at once, in an emergency, for %s.%s A member of %s will review it within %s of its end.",
-		span(d.Duration), told, or(d.ReviewGroups), span(d.ReviewWithin))
+		Span(d.Duration), told, or(d.ReviewGroups), Span(d.ReviewWithin))
 }
 
 // approvalSentence says who must approve, and how long that may take.
@@ -129,8 +129,20 @@ func (e *evaluation) approvalSentence(d *Decision) string {
 	if e.r.Owner != "" {
 		never = "never an agent or its owner"
 	}
-	return fmt.Sprintf("%s must approve%s; %s. The request waits for at most %s.",
-		upperFirst(enumerate(steps, "and")), order, never, span(d.PendingFor))
+	return fmt.Sprintf("%s must approve%s; %s. The request waits %s.",
+		upperFirst(enumerate(steps, "and")), order, never, e.waits(d.PendingFor))
+}
+
+// waits: an extension is in vain when the access has ended.
+func (e *evaluation) waits(pending time.Duration) string {
+	switch {
+	case !e.r.Extension:
+		return "for at most " + Span(pending)
+	case e.r.Left > 0 && e.r.Left <= pending:
+		return "until the access ends"
+	default:
+		return "for at most " + Span(pending) + ", and not past the end of the access"
+	}
 }
 
 func quorumPhrase(q grant.Quorum) string {
@@ -142,8 +154,8 @@ func quorumPhrase(q grant.Quorum) string {
 
 func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// span writes a duration in words: "4 hours", "1 hour 30 minutes", "7 days".
-func span(d time.Duration) string {
+// Span writes a duration in words: "4 hours", "1 hour 30 minutes", "7 days".
+func Span(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d >= 2*day && d%day == 0 {
 		return count(int64(d/day), "day")

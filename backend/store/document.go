@@ -56,6 +56,7 @@ type eventRest struct {
 	Comment string        `json:"comment,omitempty"`
 	At      int64         `json:"at"`
 	Lock    *lockDocument `json:"lock,omitempty"`
+	Longer  int64         `json:"longer,omitempty"` // seconds
 }
 
 type stepDocument struct {

@@ -112,6 +112,8 @@ type Entry struct {
 	// Doc is the event as it is stored, which the hash is over: an older program's events verify after the form has grown.
 	Doc  []byte
 	Hash [32]byte
+	// Misfiled is nil unless the columns by which History finds it say something else than Doc, and wraps ErrCorrupt then.
+	Misfiled error
 }
 
 // Query filters and pages grants, newest request first. Empty fields do not filter.
@@ -171,7 +173,9 @@ type Grants interface {
 // History is what is read beside the grants themselves.
 type History interface {
 	// History answers one page of the log, of what the query lets through. An event that cannot be read ends the page
-	// before it; where it is the first, the answer is ErrCorrupt.
+	// before it; where it is the first, the answer is ErrCorrupt. So does one that a filter has found and that is misfiled:
+	// it may be none of what was asked for. Without a filter it is answered. What a filter misses because it is misfiled is
+	// found by Verify alone.
 	History(ctx context.Context, q EventQuery) ([]Entry, error)
 	// Locks lists the locks, newest first: those that hold at the time at, or, if it is zero, all of them, at most limit.
 	Locks(ctx context.Context, at time.Time, limit int) ([]grant.Lock, error)
@@ -208,8 +212,8 @@ type Logins interface {
 	// Login reads a subject's last one, or ErrNotFound.
 	Login(ctx context.Context, s grant.Subject) (Login, error)
 	// RememberLogin keeps l unless a later one is known already: it never goes back, but for one that is dated after latest,
-	// which no clock that is right can have written. Of two of the same moment, of which nobody knows which was first, the one
-	// that says less is kept, in whatever order they come.
+	// which no clock that is right can have written. Of several of the same moment, of which nobody knows which was first, the
+	// groups are kept that all of them say, in whatever order they come.
 	RememberLogin(ctx context.Context, l Login, latest time.Time) error
 	// Members lists the subjects whose last login, not before since, was in the group. Sorted, at most limit.
 	Members(ctx context.Context, group string, since time.Time, limit int) ([]grant.Subject, error)
@@ -221,7 +225,7 @@ type Reader interface {
 	// not keep the nodes from taking in the others' ends.
 	Snapshot(ctx context.Context) (Snapshot, error)
 	// Events reads the log after a revision, in order, at most limit. An event that cannot be read ends the page before it;
-	// where it is the first, the answer is ErrCorrupt.
+	// where it is the first, the answer is ErrCorrupt. One that is misfiled is answered: its document is what the chain holds.
 	Events(ctx context.Context, after int64, limit int) ([]Entry, error)
 }
 

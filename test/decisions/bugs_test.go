@@ -43,7 +43,7 @@ var bugs = []bug{
 		{fileBallot, "	if b.Ordered {\n		at := b.current()\n		return", "	if at := b.current(); false {\n		return"},
 	}},
 	{name: "the same person approves twice", edits: []edit{
-		{fileVote, "func(old Approval) bool { return old.By == a.Actor }) {\n		return fmt.Errorf(\"%w: the same", "func(old Approval) bool { return false }) {\n		return fmt.Errorf(\"%w: the same"},
+		{fileVote, "func(old Approval) bool { return old.By == a.Actor }) {\n		return fmt.Errorf(\"%w: you have approved", "func(old Approval) bool { return false }) {\n		return fmt.Errorf(\"%w: you have approved"},
 	}},
 	{name: "expiry counts from the request", quick: true, edits: []edit{
 		{fileAdvance, "	return at.Add(g.Duration).Truncate(time.Second)", "	if g.StartsAt.IsZero() {\n		at = g.RequestedAt\n	}\n	return at.Add(g.Duration).Truncate(time.Second)"},
@@ -108,7 +108,7 @@ var bugs = []bug{
 		{"backend/grant/vote.go", "if g.Live(at) {", "if false && g.Live(at) {"},
 	}},
 	{name: "one's own emergency is reviewed by oneself", edits: []edit{
-		{fileVote, "if !a.Actor.IsPerson() || a.Actor == g.Subject || a.Actor == g.Owner {\n		return fmt.Errorf(\"%w: somebody else", "if !a.Actor.IsPerson() {\n		return fmt.Errorf(\"%w: somebody else"},
+		{fileVote, "case a.Actor == g.Subject, a.Actor == g.Owner:", "case false:"},
 	}},
 	{name: "groups of yesterday approve", edits: []edit{
 		{"backend/access/caller.go", "age > s.GroupsMaxAge ||", "age > 100*s.GroupsMaxAge ||"},

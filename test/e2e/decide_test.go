@@ -91,7 +91,8 @@ func TestLockEndsAndStopsAccess(t *testing.T) {
 		"environment": "prod", "pool": "ops", "duration": "900s", "reason": "ticket 4711", "idempotencyKey": newKey(),
 	})
 	require.Equal(t, http.StatusForbidden, status)
-	require.Contains(t, refusal["message"], "incident 12")
+	require.Contains(t, refusal["message"], "locked until")
+	require.NotContains(t, refusal["message"], "incident 12") // why is not for those whom it covers
 
 	id := locked["lock"].(object)["id"]
 	p.Do(carol, "haproxyaccess/releaseLock", object{"lockId": id, "reason": "over", "idempotencyKey": newKey()})

@@ -4,7 +4,9 @@
 //	migrate -c clutch-config.yaml status         which version the store has, and which this program knows
 //	migrate -c clutch-config.yaml up [-to N]     migrates, wholly or not at all
 //	migrate -c clutch-config.yaml sql            prints the statements that up would run, for who runs them by hand
-//	migrate -c clutch-config.yaml verify         walks the whole log of events and checks its hash chain
+//	migrate -c clutch-config.yaml verify [-at REVISION:HASH]
+//	                                             walks the whole log of events, checks its hash chain, and holds columns, rows and
+//	                                             the sinks' positions to it; -at is a mark that was noted elsewhere
 //
 // The embedded store migrates itself when its gateway starts; a store in Postgres is migrated by this program alone. status
 // ends with 1 if the store must be migrated.
@@ -40,7 +42,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: migrate -c FILE status | up [-to N] | sql | verify")
+var errUsage = errors.New("usage: migrate -c FILE status | up [-to N] | sql | verify [-at REVISION:HASH]")
 
 func run(ctx context.Context, arguments []string, out io.Writer) error {
 	flags := flag.NewFlagSet("migrate", flag.ContinueOnError)
@@ -52,15 +54,23 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 		return errUsage
 	}
 	command, rest := flags.Arg(0), flags.Args()[1:]
-	up := flag.NewFlagSet("up", flag.ContinueOnError)
-	up.SetOutput(io.Discard) // the error says it
-	to := up.Int("to", 0, "migrate to this `version` and no further (default: the newest)")
-	if command == "up" {
-		if err := up.Parse(rest); err != nil {
+	own := flag.NewFlagSet(command, flag.ContinueOnError)
+	own.SetOutput(io.Discard) // the error says it
+	var to int
+	var noted store.Mark
+	switch command {
+	case "up":
+		own.IntVar(&to, "to", 0, "migrate to this `version` and no further (default: the newest)")
+	case "verify":
+		own.Func("at", "the `mark` that was noted of the log, REVISION:HASH", func(text string) (err error) {
+			noted, err = store.ParseMark(text)
 			return err
-		}
-		rest = up.Args()
+		})
 	}
+	if err := own.Parse(rest); err != nil {
+		return err
+	}
+	rest = own.Args()
 	if len(rest) > 0 {
 		return errUsage
 	}
@@ -69,13 +79,13 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 		return err
 	}
 	if command == "verify" {
-		return verify(ctx, config, out)
+		return verify(ctx, config, noted, out)
 	}
 	schema, err := gatewaystore.OpenSchema(config)
 	if err != nil {
 		return err
 	}
-	return errors.Join(migrate(ctx, schema, command, *to, out), schema.Close())
+	return errors.Join(migrate(ctx, schema, command, to, out), schema.Close())
 }
 
 func migrate(ctx context.Context, schema gatewaystore.Schema, command string, to int, out io.Writer) error {
@@ -115,16 +125,22 @@ func migrate(ctx context.Context, schema gatewaystore.Schema, command string, to
 }
 
 // verify reads beside a running gateway.
-func verify(ctx context.Context, config gatewayconfig.Config, out io.Writer) (err error) {
+func verify(ctx context.Context, config gatewayconfig.Config, noted store.Mark, out io.Writer) (err error) {
 	db, err := gatewaystore.Open(ctx, config, gatewaystore.Read)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	last, err := store.Verify(ctx, db, store.Mark{})
+	last, err := store.Verify(ctx, db, noted)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "the chain verifies up to revision %d, hash %x\n", last.Revision, last.Hash)
+	held := "What it cannot show: that everything from some point on was made anew, or that its end was taken away with all that names it.\n" +
+		"Who may write to the database can do that. Hold it to a mark that was noted elsewhere: -at REVISION:HASH."
+	if noted.Revision > 0 {
+		held = fmt.Sprintf("Up to revision %d it is as it was when that mark was noted. Nothing shows that all after it was not made anew.", noted.Revision)
+	}
+	_, err = fmt.Fprintf(out, "the log verifies up to revision %d, and columns, rows and positions agree with it\n%s\nThe mark to note outside of this database:\n%s\n",
+		last.Revision, held, last)
 	return err
 }

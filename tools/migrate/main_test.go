@@ -116,7 +116,19 @@ func TestAStoreIsMigratedAndVerified(t *testing.T) {
 				}
 			}
 			request(t, path)
-			do(t, []string{"up to revision 1"}, "-c", path, "verify")
+			do(t, []string{"up to revision 1", "cannot show"}, "-c", path, "verify")
+			out, err := try(t, "-c", path, "verify")
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(strings.TrimSpace(out), "\n")
+			mark := lines[len(lines)-1]
+			do(t, []string{"up to revision 1", "Up to revision 1 it is as it was", mark}, "-c", path, "verify", "-at", mark)
+			for _, wrong := range []string{"2" + mark[1:], mark[:2] + strings.Repeat("0", 64)} {
+				if out, err := try(t, "-c", path, "verify", "-at", wrong); err == nil || !strings.Contains(err.Error(), "the log breaks at revision") {
+					t.Errorf("against %s: %q, %v", wrong, out, err)
+				}
+			}
 		})
 	}
 	wrong := write(t, fmt.Sprintf(postgresText, host, port, pgproc.User, "marker-hunter2"))
@@ -154,9 +166,15 @@ func TestWrongUseIsAnError(t *testing.T) {
 	path := write(t, fmt.Sprintf(sqliteText, filepath.Join(t.TempDir(), "s.db")))
 	for _, arguments := range [][]string{
 		{}, {"status"}, {"-c", path}, {"-c", path, "status", "now"}, {"-c", path, "down"}, {"-c", path, "up", "now"},
+		{"-c", path, "verify", "now"},
 	} {
 		if _, err := try(t, arguments...); !errors.Is(err, errUsage) {
 			t.Errorf("%v: %v", arguments, err)
+		}
+	}
+	for _, arguments := range [][]string{{"verify", "-at", "105"}, {"verify", "-at", "0:00"}, {"verify", "-to", "1"}, {"status", "-at", "1:00"}} {
+		if out, err := try(t, append([]string{"-c", path}, arguments...)...); err == nil || out != "" {
+			t.Errorf("%v: %q, %v", arguments, out, err)
 		}
 	}
 	if _, err := try(t, "-c", write(t, "  - name: clutch.service.haproxyaccess.store\n    typed_config: {\"@type\": types.google.com/haproxyaccess.config.service.store.v1.Config, postgres: {}}\n"), "status"); err == nil ||

@@ -28,10 +28,11 @@ func (t terminal) explain(ctx context.Context, args []string) error {
 	q := question{inputs: assignments{}}
 	flags := t.options("explain", "--as SUBJECT --pool ENVIRONMENT/POOL [options] FILE...")
 	q.register(flags)
-	if err := parse(flags, args); err != nil {
+	files, err := parse(flags, args)
+	if err != nil {
 		return err
 	}
-	if flags.NArg() == 0 {
+	if len(files) == 0 {
 		flags.Usage()
 		return fmt.Errorf("%w: name a file or a folder", errUsage)
 	}
@@ -39,9 +40,15 @@ func (t terminal) explain(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	compiled, _, err := load(flags.Args()...)
+	compiled, failed, err := loadTried(files...)
 	if err != nil {
 		return err
+	}
+	for _, f := range failed {
+		fmt.Fprintf(t.err, "%s: warning: test %q: %s\n", f.File, f.Name, plain(f.Got))
+	}
+	if len(failed) > 0 {
+		fmt.Fprintln(t.err, "warning: a gateway refuses these documents: tests fail")
 	}
 	decision, findings := compiled.Explain(ctx, request)
 	if q.json {

@@ -50,7 +50,7 @@ func writeExplanation(out io.Writer, r policy.Request, d policy.Decision, findin
 	}
 	if d.BreakGlass {
 		row("emergency", "%s are told; %s review it within %s of its end", strings.Join(d.Notify, ", "), strings.Join(d.ReviewGroups, ", "), span(d.ReviewWithin))
-	} else if d.MayBreakGlass {
+	} else if d.MayBreakGlass && !r.BreakGlass {
 		row("emergency", "this subject could ask past the approvals, with --break-glass")
 	}
 	if err := w.Flush(); err != nil {

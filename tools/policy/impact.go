@@ -23,17 +23,18 @@ func (t terminal) impact(ctx context.Context, args []string) error {
 	s := scope{tags: assignments{}, known: assignments{}}
 	flags := t.options("impact", "[options] OLD NEW")
 	s.register(flags)
-	if err := parse(flags, args); err != nil {
+	files, err := parse(flags, args)
+	if err != nil {
 		return err
 	}
-	if flags.NArg() != 2 {
+	if len(files) != 2 {
 		flags.Usage()
 		return fmt.Errorf("%w: name two files or folders, OLD and NEW", errUsage)
 	}
 	if s.at.IsZero() {
 		s.at.Time = t.now()
 	}
-	result, err := t.compare(ctx, s, flags.Arg(0), flags.Arg(1))
+	result, err := t.compare(ctx, s, files[0], files[1])
 	if err != nil {
 		return err
 	}

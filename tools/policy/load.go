@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/policy/policyfile"
 )
 
 // source is a document's text and where it was read.
@@ -21,6 +21,37 @@ type source struct {
 
 // load reads files and folders and compiles all documents in them as one policy, tests included.
 func load(paths ...string) (*policy.Policy, []source, error) {
+	sources, docs, err := parseAll(paths)
+	if err != nil {
+		return nil, nil, err
+	}
+	compiled, err := policy.Compile(docs...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return compiled, sources, nil
+}
+
+// loadTried is load where a policy is asked about that need not pass its tests. failed says which do not.
+func loadTried(paths ...string) (compiled *policy.Policy, failed []policy.TestResult, err error) {
+	_, docs, err := parseAll(paths)
+	if err != nil {
+		return nil, nil, err
+	}
+	compiled, results, err := policy.Check(docs...)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, r := range results {
+		if r.Got != "" {
+			failed = append(failed, r)
+		}
+	}
+	return compiled, failed, nil
+}
+
+// parseAll reads and parses; what is wrong is said of all of them together.
+func parseAll(paths []string) ([]source, []*policy.Document, error) {
 	files, err := expand(paths)
 	if err != nil {
 		return nil, nil, err
@@ -31,7 +62,7 @@ func load(paths ...string) (*policy.Policy, []source, error) {
 		errs    []error
 	)
 	for _, path := range files {
-		text, err := read(path)
+		text, err := policyfile.Read(path)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -46,11 +77,7 @@ func load(paths ...string) (*policy.Policy, []source, error) {
 	if len(errs) > 0 {
 		return nil, nil, errors.Join(errs...)
 	}
-	compiled, err := policy.Compile(docs...)
-	if err != nil {
-		return nil, nil, err
-	}
-	return compiled, sources, nil
+	return sources, docs, nil
 }
 
 // expand replaces each folder by the documents in it, and names each file once.
@@ -100,17 +127,4 @@ func documents(folder string) ([]string, error) {
 func isDocument(e fs.DirEntry) bool {
 	ext := filepath.Ext(e.Name())
 	return !e.IsDir() && !strings.HasPrefix(e.Name(), ".") && (ext == ".yaml" || ext == ".yml")
-}
-
-// read reads one document, and of a file that is too large no more than it takes to say so.
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read policy: %w", err)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, policy.MaxDocument+1))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("read policy: %w", err)
-	}
-	return text, nil
 }

@@ -105,11 +105,22 @@ func (t terminal) options(name, line string) *flag.FlagSet {
 	return flags
 }
 
-// parse reads the options; what is wrong with them is said by the flag set, with its usage.
-func parse(flags *flag.FlagSet, args []string) error {
-	err := flags.Parse(args)
-	if err == nil || errors.Is(err, flag.ErrHelp) {
-		return err
+// parse reads the options, before the files and behind them, and answers the files; "--" ends the options. What is wrong
+// with them is said by the flag set, with its usage.
+func parse(flags *flag.FlagSet, args []string) (files []string, err error) {
+	for {
+		if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		} else if err != nil {
+			return nil, fmt.Errorf("%w: %w", errUsage, err)
+		}
+		rest := flags.Args()
+		if len(rest) == 0 {
+			return files, nil
+		}
+		if taken := len(args) - len(rest); taken > 0 && args[taken-1] == "--" {
+			return append(files, rest...), nil
+		}
+		files, args = append(files, rest[0]), rest[1:]
 	}
-	return fmt.Errorf("%w: %w", errUsage, err)
 }

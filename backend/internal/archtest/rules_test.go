@@ -11,22 +11,23 @@ const (
 // core are the packages of the domain, which know nothing of Clutch.
 var core = []string{
 	"backend/access", "backend/accesslog", "backend/audit", "backend/credential", "backend/desired", "backend/grant", "backend/policy",
-	"backend/reconcile", "backend/store", "backend/store/postgres", "backend/store/sqlite",
+	"backend/policy/policyfile", "backend/reconcile", "backend/store", "backend/store/postgres", "backend/store/sqlite",
 }
 
 // mayImport lists for each package what of this project its code may import, tests aside. What is absent is forbidden,
 // and so is a package without a row.
 var mayImport = map[string][]string{
-	"backend/grant":      {},
-	"backend/policy":     {"backend/grant"},
-	"backend/desired":    {"backend/grant"},
-	"backend/store":      {"backend/grant"},
-	"backend/store/...":  {"backend/store", "backend/store/batch", "backend/store/sqlstore", "backend/grant"},
-	"backend/access":     {"backend/grant", "backend/policy", "backend/store"},
-	"backend/reconcile":  {"backend/desired", "backend/grant"},
-	"backend/credential": {"backend/grant", "backend/store", "backend/internal/secretfile"},
-	"backend/audit":      {"backend/store", "backend/grant"},
-	"backend/accesslog":  {"backend/grant"},
+	"backend/grant":             {},
+	"backend/policy":            {"backend/grant"},
+	"backend/policy/policyfile": {},
+	"backend/desired":           {"backend/grant"},
+	"backend/store":             {"backend/grant"},
+	"backend/store/...":         {"backend/store", "backend/store/batch", "backend/store/sqlstore", "backend/grant"},
+	"backend/access":            {"backend/grant", "backend/policy", "backend/store"},
+	"backend/reconcile":         {"backend/desired", "backend/grant"},
+	"backend/credential":        {"backend/grant", "backend/store", "backend/internal/secretfile"},
+	"backend/audit":             {"backend/store", "backend/grant"},
+	"backend/accesslog":         {"backend/grant"},
 
 	"backend/service/...":                             append([]string{"backend/service/...", "backend/grantproto", generated}, core...),
 	"backend/service/authn/authntest":                 {},
@@ -91,7 +92,7 @@ var restrictions = []restriction{
 }
 
 // standardOnly are the packages that import the standard library alone, of others' code too.
-var standardOnly = []string{"backend/grant", "backend/internal/secretfile"}
+var standardOnly = []string{"backend/grant", "backend/internal/secretfile", "backend/policy/policyfile"}
 
 // clockReaders are the packages whose code may read the clock. The domain takes the time as an argument.
 var clockReaders = []string{

@@ -69,7 +69,10 @@ func (a *api) CreateLock(ctx context.Context, req *v1.CreateLockRequest) (*v1.Cr
 			Subject: req.GetSubject(), Environment: req.GetEnvironment(), Pool: req.GetPool(), Everything: req.GetEverything(),
 			Reason: req.GetReason(), Until: until, DryRun: req.GetDryRun(),
 		}, req.GetIdempotencyKey())
-		return &v1.CreateLockResponse{Lock: grantproto.Lock(v.Lock), Covered: openProto(v.Open), Failed: uint32(v.Failed)}, err
+		return &v1.CreateLockResponse{
+			Lock: grantproto.Lock(v.Lock), Covered: openProto(v.Open), Failed: uint32(v.Failed), Grants: grantProtos(v.Grants),
+			Warning: v.Warning,
+		}, err
 	})
 }
 

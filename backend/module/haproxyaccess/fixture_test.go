@@ -30,10 +30,10 @@ func fullFake() *fake {
 		}},
 		preview: preview,
 		bulk:    access.BulkResult{Open: openCounts, Grants: []access.View{view}, Failed: 4},
-		lock:    access.LockView{Lock: lock, Open: openCounts, Failed: 5},
+		lock:    access.LockView{Lock: lock, Open: openCounts, Failed: 5, Grants: []access.View{view}, Warning: "nobody"},
 		locks:   []grant.Lock{lock},
 		events: access.EventPage{Next: "later", Events: []store.Entry{{
-			Revision: 9, Hash: [32]byte{0xab}, Event: grant.Event{Grant: view.Grant, From: grant.Active, Verb: grant.Approve,
+			Revision: 9, Hash: [32]byte{0xab}, Event: grant.Event{Longer: 5 * time.Minute, Grant: view.Grant, From: grant.Active, Verb: grant.Approve,
 				Actor: "bob@example.com", Comment: "fine", At: at(40), Lock: lock},
 		}}},
 		policy: access.PolicyStatus{
@@ -92,6 +92,7 @@ var lock = grant.Lock{
 
 func fullView() access.View {
 	return access.View{
+		Explanation: "Policy says so.",
 		Grant: grant.Grant{
 			ID: "g1", Subject: "agent:triage", Owner: "alice@example.com", Pool: grant.Pool{Environment: "prod", Name: "web"},
 			State: grant.Pending, Reason: "incident", Duration: 15 * time.Minute, Inputs: map[string]string{"ticket": "INC1"},
@@ -206,7 +207,7 @@ var eventMessage = &v1.GrantEvent{
 	ExpireTime: second(17), Duration: &durationpb.Duration{Seconds: 900}, Reason: "incident",
 	Inputs: map[string]string{"ticket": "INC1"}, Rule: "prod", Policy: "acme", PolicyHash: "abc", Explanation: "Policy says so.",
 	Groups: []string{"developers"}, GroupsSource: "login", GroupsTime: second(20), BreakGlass: true, Notify: []string{"security"},
-	Approvals: approvalMessages, Lock: lockMessage,
+	Approvals: approvalMessages, Lock: lockMessage, ExtensionDuration: &durationpb.Duration{Seconds: 300},
 }
 
 var nodeMessage = &v1.NodeStatus{

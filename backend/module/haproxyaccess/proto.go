@@ -27,7 +27,7 @@ func grantProto(v access.View) *v1.Grant {
 		ExpireTime: grantproto.Time(g.ExpiresAt), EndTime: grantproto.Time(g.EndedAt), EndCause: string(g.Cause), EndComment: g.Comment,
 		Etag: v.Etag, Hosts: v.Hosts, ApproverGroups: v.ApproverGroups, Steps: stepProtos(v), Ordered: g.Ballot().Ordered,
 		Approvals: grantproto.Approvals(g.Approvals), Rule: g.Rule, Policy: g.Policy, PolicyHash: g.PolicyHash,
-		Explanation: g.Explanation, Groups: g.Groups, GroupsSource: g.GroupsSource, GroupsTime: grantproto.Time(g.GroupsAt),
+		Explanation: v.Explanation, Groups: g.Groups, GroupsSource: g.GroupsSource, GroupsTime: grantproto.Time(g.GroupsAt),
 		BreakGlass: g.BreakGlass, Notify: g.Notify, Review: reviewProto(g.Review), Extension: extensionProto(g.Extension),
 		Enforcement: enforcementProto(v),
 	}

@@ -131,7 +131,7 @@ var rpcs = []rpc{
 			Environment: "prod", Pool: "web", Subject: "mallory@example.com", Everything: true, Reason: "incident", Until: at(31),
 			DryRun: true,
 		}, "key-00012"},
-		&v1.CreateLockResponse{Lock: lockMessage, Covered: openMessage, Failed: 5},
+		&v1.CreateLockResponse{Lock: lockMessage, Covered: openMessage, Failed: 5, Grants: []*v1.Grant{grantMessage}, Warning: "nobody"},
 	},
 	{
 		"ReleaseLock", untyped((*api).ReleaseLock),

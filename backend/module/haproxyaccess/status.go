@@ -12,12 +12,13 @@ import (
 )
 
 // codeOf is the one place where the domain's kinds of errors become statuses. The gateway turns them into HTTP's 400,
-// 403, 404, 409, 500 and 503.
+// 403, 404, 409, 429, 500 and 503.
 var codeOf = map[access.Code]codes.Code{
 	access.Invalid:     codes.InvalidArgument,
 	access.Forbidden:   codes.PermissionDenied,
 	access.NotFound:    codes.NotFound,
 	access.Conflict:    codes.Aborted,
+	access.TooMany:     codes.ResourceExhausted,
 	access.Internal:    codes.Internal,
 	access.Unavailable: codes.Unavailable,
 }

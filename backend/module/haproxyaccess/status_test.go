@@ -30,6 +30,7 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 		{"forbidden", codes.PermissionDenied, 403},
 		{"not_found", codes.NotFound, 404},
 		{"conflict", codes.Aborted, 409},
+		{"too_many", codes.ResourceExhausted, 429},
 		{"internal", codes.Internal, 500},
 		{"unavailable", codes.Unavailable, 503},
 		{"a code of tomorrow", codes.Internal, 500},
@@ -45,8 +46,8 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 			t.Errorf("%q: the message is %q", c.code, got)
 		}
 	}
-	if got := len(codeOf); got != 6 {
-		t.Errorf("%d codes are mapped, want 6", got)
+	if got := len(codeOf); got != 7 {
+		t.Errorf("%d codes are mapped, want 7", got)
 	}
 }
 

@@ -32,8 +32,15 @@ func (a alarm) Deliver(_ context.Context, entry store.Entry) error {
 			zap.Strings("notify", e.Grant.Notify), zap.Time("review_due", e.Grant.Review.DueAt))...)
 	case e.Verb == grant.LoadPolicy:
 		a.scope.Counter("policy").Inc(1)
-		a.log.Warn("another policy is in force", zap.Int64("revision", entry.Revision), zap.String("policy", e.Grant.Policy),
-			zap.String("hash", e.Grant.PolicyHash), zap.Time("at", e.At))
+		what := []zap.Field{
+			zap.Int64("revision", entry.Revision), zap.String("policy", e.Grant.Policy), zap.String("hash", e.Grant.PolicyHash),
+			zap.String("files", e.Comment), zap.Time("at", e.At),
+		}
+		if entry.Revision == 1 { // there was none that it takes the place of
+			a.log.Info("the first policy is in force", what...)
+		} else {
+			a.log.Warn("another policy is in force", what...)
+		}
 	case e.Verb == grant.PutLock:
 		a.scope.Counter("lock").Inc(1)
 		a.log.Warn("a lock was put", a.about(entry, lockFields(e.Lock)...)...)

@@ -51,3 +51,21 @@ func TestEmergenciesAndLocksAreLoud(t *testing.T) {
 		})
 	}
 }
+
+// Where there was no policy before there is nobody to be warned.
+func TestTheFirstPolicyOfAStoreIsNoWarning(t *testing.T) {
+	core, logs := zaptest.New(zap.DebugLevel)
+	a := alarm{newObserver(zap.New(core), tally.NoopScope)}
+	e := grant.Event{Verb: grant.LoadPolicy, Comment: "files: a.yaml", Grant: grant.Grant{Policy: "acme"}}
+	for revision, warnings := range []int{0, 0, 1} {
+		if revision == 0 {
+			continue
+		}
+		if err := a.Deliver(t.Context(), store.Entry{Revision: int64(revision), Event: e}); err != nil {
+			t.Fatal(err)
+		}
+		if logs.Len() != revision || logs.FilterLevelExact(zap.WarnLevel).Len() != warnings {
+			t.Errorf("revision %d: %v", revision, logs.All())
+		}
+	}
+}

@@ -126,7 +126,8 @@ func (o *observer) policyLoaded() {
 // policyRefused is told of policy files that are no policy.
 func (o *observer) policyRefused(err error) {
 	o.scope.Counter("policy_refused").Inc(1)
-	o.log.Error("the policy's files are refused as a whole; the old policy stays in force", zap.Error(err))
+	// A warning: it is the files' mistake, and a trace of our stack would hide it.
+	o.log.Warn("the policy's files are refused as a whole; the old policy stays in force", zap.Error(err))
 }
 
 // policyStale says whether the files are others than the policy in force.

@@ -5,26 +5,23 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/access"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/policy/policyfile"
 )
 
 const (
 	defaultReload = 5 * time.Second
 	defaultJudge  = time.Minute
 	defaultMaxAge = 15 * time.Minute
-	// maxPolicyFiles and maxPolicyFile bound what is read: a glob may match more than was meant.
+	// maxPolicyFiles bounds what is read: a glob may match more than was meant.
 	maxPolicyFiles = 200
-	maxPolicyFile  = 1 << 20 // bytes; policy's own bound is below
 )
 
 // policyFiles keeps the policy in force in line with its files. A state of the files that is no policy, be it for one
@@ -59,7 +56,7 @@ func readFiles(globs []string) (files map[string][]byte, digest [32]byte, err er
 			if len(files) == maxPolicyFiles {
 				return nil, digest, fmt.Errorf("%s: more than %d files", glob, maxPolicyFiles)
 			}
-			if files[name], err = readFile(name); err != nil {
+			if files[name], err = policyfile.Read(name); err != nil {
 				return nil, digest, err
 			}
 		}
@@ -70,47 +67,6 @@ func readFiles(globs []string) (files map[string][]byte, digest [32]byte, err er
 		h.Write(files[name])
 	}
 	return files, [32]byte(h.Sum(nil)), nil
-}
-
-// readFile refuses what anybody on the machine could write: whoever writes the policy gives the access.
-func readFile(name string) ([]byte, error) {
-	if err := checkFolder(filepath.Dir(name)); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not keep us waiting
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: not a file", name)
-	case info.Mode().Perm()&0o002 != 0:
-		return nil, fmt.Errorf("%s: anybody may write to it: chmod o-w it", name)
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxPolicyFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(raw) > maxPolicyFile {
-		return nil, fmt.Errorf("%s: longer than %d bytes", name, maxPolicyFile)
-	}
-	return raw, nil
-}
-
-// checkFolder refuses a folder in which anybody could put a file.
-func checkFolder(dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return err
-	}
-	if info.Mode().Perm()&0o002 != 0 {
-		return fmt.Errorf("%s: anybody may put files into this folder: chmod o-w it", dir)
-	}
-	return nil
 }
 
 func sortedNames(files map[string][]byte) []string {

@@ -85,19 +85,11 @@ type Rows struct {
 	Forget       int
 }
 
-// EventRow is a row of the log. Version, From and To are those of the grant, and 0 and empty for an event that is no
-// transition. Of a lock's events GrantID is the lock's id.
+// EventRow is a row of the log.
 type EventRow struct {
-	Mark     store.Mark
-	GrantID  string
-	Verb     grant.Verb
-	Subject  grant.Subject
-	Owner    grant.Subject
-	Pool     grant.Pool
-	At       int64 // milliseconds
-	Version  int64
-	From, To grant.State
-	Doc      []byte
+	Mark store.Mark
+	store.EventColumns
+	Doc []byte
 }
 
 // GrantRow is a grant's row.
@@ -105,12 +97,8 @@ type GrantRow struct {
 	Grant    grant.Grant
 	New      bool // whether there is none yet
 	Revision int64
-	DueAt    int64    // milliseconds; see Due of store.Grants
-	Waiting  []string // the groups of the vote that is on
-	Review   []string // the groups of the review that is to be done
-	// ReviewDue is when that review will be overdue, in milliseconds; 0 where none is waited for, or that was said.
-	ReviewDue int64
-	Doc       []byte
+	store.Waits
+	Doc []byte
 }
 
 // LockRow is a lock's row: a new one, or one that was lifted.

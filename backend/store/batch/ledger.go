@@ -114,24 +114,17 @@ func (l *ledger) change(j *job) error {
 func (l *ledger) event(e grant.Event, d docs) error {
 	revision := l.head.Revision + 1
 	l.head = store.Mark{Revision: revision, Hash: store.Chain(l.head.Hash, revision, d.event)}
-	g := e.Grant
-	row := EventRow{
-		Mark: l.head, GrantID: g.ID, Verb: e.Verb, Subject: g.Subject, Owner: g.Owner, Pool: g.Pool, At: store.Millis(e.At), Doc: d.event,
-	}
 	switch {
 	case isLock(e.Verb):
-		lock := e.Lock
-		row.GrantID, row.Subject, row.Pool = lock.ID, lock.Subject, grant.Pool{Environment: lock.Environment, Name: lock.Pool}
 		if err := l.lock(e, d.row); err != nil {
 			return err
 		}
 	case e.Verb.OfGrant():
-		row.Version, row.From, row.To = g.Version, e.From, g.State
 		if err := l.transition(e, d.row); err != nil {
 			return err
 		}
 	}
-	l.events = append(l.events, row)
+	l.events = append(l.events, EventRow{Mark: l.head, EventColumns: store.ColumnsOfEvent(e), Doc: d.event})
 	return nil
 }
 
@@ -157,10 +150,7 @@ func (l *ledger) transition(e grant.Event, doc []byte) error {
 	}
 	put(l, l.known.Grants, g.ID, row)
 	put(l, l.known.Last, g.Subject, l.head.Revision)
-	l.keep(GrantRow{
-		Grant: g, New: !exists, Revision: l.head.Revision, DueAt: dueAt(g), Waiting: g.Deciders(), Review: reviewers(g),
-		ReviewDue: reviewDue(g), Doc: doc,
-	})
+	l.keep(GrantRow{Grant: g, New: !exists, Revision: l.head.Revision, Waits: store.WaitsOf(g), Doc: doc})
 	return nil
 }
 

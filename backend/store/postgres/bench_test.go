@@ -13,6 +13,10 @@ func BenchmarkCommit(b *testing.B) {
 	storetest.Benchmark(b, func(b *testing.B) storetest.Store { return opened(b, newDatabase(b)) })
 }
 
+func BenchmarkVerify(b *testing.B) {
+	storetest.BenchmarkVerify(b, func(b *testing.B) storetest.Store { return opened(b, newDatabase(b)) })
+}
+
 // BenchmarkGateways is eight gateways, each with one change after the other: nobody shares a transaction, and all wait for
 // the one lock.
 func BenchmarkGateways(b *testing.B) {

@@ -25,7 +25,9 @@ var dialect = sqlstore.Dialect{
 		}
 		return pq.Array(list)
 	},
+	Into:      func(list *[]string) any { return pq.Array(list) },
 	Empty:     "'{}'",
+	Head:      true,
 	Duplicate: func(err error) bool { return code(err) == "23505" },
 }
 

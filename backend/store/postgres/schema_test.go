@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store/storetest"
 )
 
@@ -38,6 +39,35 @@ func withRaw(t *testing.T) (storetest.Store, storetest.Raw) {
 func TestSchemaRefuses(t *testing.T) { storetest.RefusedBySchema(t, withRaw) }
 
 func TestUnreadableRows(t *testing.T) { storetest.Unreadable(t, withRaw) }
+
+func TestI7TamperingIsSeen(t *testing.T) {
+	storetest.Tampered(t, storetest.Bare{
+		Open: withRaw,
+		Loosen: `ALTER TABLE #events DISABLE TRIGGER USER; ALTER TABLE #grants DISABLE TRIGGER USER;
+			ALTER TABLE #locks DISABLE TRIGGER USER; ALTER TABLE #head DISABLE TRIGGER USER`,
+		Head: "UPDATE #head SET (revision, hash) = (SELECT revision, hash FROM #events ORDER BY revision DESC LIMIT 1)",
+	})
+}
+
+// The row that names the log's end is held to the log as well.
+func TestI7TheHeadIsHeldToTheLog(t *testing.T) {
+	for name, statement := range map[string]string{
+		"behind": "UPDATE #head SET revision = revision - 1", "another hash": "UPDATE #head SET hash = HASH", "gone": "DELETE FROM #head",
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, raw := withRaw(t)
+			if _, err := db.Commit(t.Context(), storetest.OneChange("g1")); err != nil {
+				t.Fatal(err)
+			}
+			if err := raw("ALTER TABLE #head DISABLE TRIGGER USER;" + statement); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := store.Verify(t.Context(), db, store.Mark{}); err == nil {
+				t.Error("it verifies")
+			}
+		})
+	}
+}
 
 func TestTheProgramBeforeGoesOn(t *testing.T) {
 	storetest.ProgramBefore(t, withRaw, func(group string) string { return "'{" + group + "}'" })

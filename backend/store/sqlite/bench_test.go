@@ -9,12 +9,16 @@ import (
 
 // BenchmarkCommit ends on disk each time: full sync.
 func BenchmarkCommit(b *testing.B) {
-	storetest.Benchmark(b, func(b *testing.B) storetest.Store {
-		db, err := Open(b.Context(), filepath.Join(b.TempDir(), "s.db"))
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { _ = db.Close() })
-		return db
-	})
+	storetest.Benchmark(b, opens)
+}
+
+func BenchmarkVerify(b *testing.B) { storetest.BenchmarkVerify(b, opens) }
+
+func opens(b *testing.B) storetest.Store {
+	db, err := Open(b.Context(), filepath.Join(b.TempDir(), "s.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	return db
 }

@@ -20,6 +20,7 @@ var dialect = sqlstore.Dialect{
 		return "(" + column + " <> '[]' AND EXISTS (SELECT 1 FROM json_each(" + column + ") AS had WHERE had.value IN (SELECT value FROM json_each(" + parameter + "))))"
 	},
 	List:      func(list []string) any { return jsonList(list) },
+	Into:      func(list *[]string) any { return (*scannedList)(list) },
 	Empty:     "'[]'",
 	Duplicate: func(err error) bool { return code(err)&0xff == sqlite3.SQLITE_CONSTRAINT },
 }
@@ -34,6 +35,18 @@ func jsonList(list []string) string {
 		return "[]" // not of strings
 	}
 	return string(raw)
+}
+
+// scannedList reads a list as a column holds it.
+type scannedList []string
+
+// Scan implements sql.Scanner. What is no list is one of what stands there, so that it is like none that was written.
+func (l *scannedList) Scan(value any) error {
+	text, ok := value.(string)
+	if !ok || json.Unmarshal([]byte(text), (*[]string)(l)) != nil {
+		*l = scannedList{fmt.Sprint(value)}
+	}
+	return nil
 }
 
 // refused marks the errors that say that rows are at fault: a rule of the schema, a type, a size.

@@ -117,6 +117,11 @@ func TestSchemaRefuses(t *testing.T) { storetest.RefusedBySchema(t, withRaw) }
 
 func TestUnreadableRows(t *testing.T) { storetest.Unreadable(t, withRaw) }
 
+func TestI7TamperingIsSeen(t *testing.T) {
+	storetest.Tampered(t, storetest.Bare{Open: withRaw, Loosen: `DROP TRIGGER events_unchanged; DROP TRIGGER events_stay;
+		DROP TRIGGER grants_advance; DROP TRIGGER grants_stay; DROP TRIGGER locks_lift; DROP TRIGGER locks_stay`})
+}
+
 func TestTheProgramBeforeGoesOn(t *testing.T) {
 	storetest.ProgramBefore(t, withRaw, func(group string) string { return `'["` + group + `"]'` })
 }

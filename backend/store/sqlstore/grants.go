@@ -57,7 +57,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	}
 	return fill(q.Limit, func(last *row) ([]row, error) {
 		if last != nil {
-			q.After = &store.Cursor{RequestedAt: last.columns.RequestedAt, ID: last.columns.ID}
+			q.After = &store.Cursor{RequestedAt: store.Time(last.columns.RequestedAt), ID: last.columns.ID}
 		}
 		query, args := ListQuery(s.dialect, q)
 		return s.rows(ctx, query, args...)

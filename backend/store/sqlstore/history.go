@@ -14,7 +14,7 @@ import (
 
 // Events implements store.Reader.
 func (s *Store) Events(ctx context.Context, after int64, limit int) ([]store.Entry, error) {
-	return s.entries(ctx, "WHERE revision > ?1 ORDER BY revision LIMIT ?2", after, limit)
+	return s.entries(ctx, false, "WHERE revision > ?1 ORDER BY revision LIMIT ?2", after, limit)
 }
 
 // Head implements store.History.
@@ -31,6 +31,8 @@ func (s *Store) History(ctx context.Context, q store.EventQuery) ([]store.Entry,
 		return nil, fmt.Errorf("read history: %w", err)
 	}
 	w := conditions(q)
+	filtered := len(w.terms) > 0 || q.Subject != ""
+	w.after(q)
 	order := " ORDER BY revision"
 	if q.Newest {
 		order += " DESC"
@@ -47,10 +49,10 @@ func (s *Store) History(ctx context.Context, q store.EventQuery) ([]store.Entry,
 		who := w.arg(string(q.Subject))
 		of = page("asked", "subject = "+who) + " UNION " + page("owned", "owner = "+who, "owner <> ''")
 	}
-	return s.entries(ctx, "WHERE revision IN ("+of+")"+order, w.args...)
+	return s.entries(ctx, filtered, "WHERE revision IN ("+of+")"+order, w.args...)
 }
 
-// conditions are those of a query, but for the subject.
+// conditions are those of a query, but for the subject and for where its page begins.
 func conditions(q store.EventQuery) *where {
 	w := &where{}
 	w.equal("grant_id", q.GrantID)
@@ -68,6 +70,11 @@ func conditions(q store.EventQuery) *where {
 	if !q.To.IsZero() {
 		w.add("at < " + w.arg(ceilMillis(q.To)))
 	}
+	return w
+}
+
+// after is the condition that an event is not of the pages before.
+func (w *where) after(q store.EventQuery) {
 	switch {
 	case q.After == 0:
 	case q.Newest:
@@ -75,28 +82,48 @@ func conditions(q store.EventQuery) *where {
 	default:
 		w.add("revision > " + w.arg(q.After))
 	}
-	return w
 }
 
-func (s *Store) entries(ctx context.Context, where string, args ...any) (entries []store.Entry, err error) {
-	rows, err := s.query(ctx, "SELECT revision, doc, hash FROM @events "+where, args...)
+// eventColumns are a row of the log, for scanEntry.
+const eventColumns = "revision, grant_id, verb, subject, owner, environment, pool, at, version, from_state, to_state, hash, doc"
+
+// scanEntry reads a row of eventColumns. An event that cannot be read is an ErrCorrupt.
+func scanEntry(rows *sql.Rows) (e store.Entry, err error) {
+	var c store.EventColumns
+	var hash []byte
+	err = rows.Scan(&e.Revision, &c.GrantID, &c.Verb, &c.Subject, &c.Owner, &c.Pool.Environment, &c.Pool.Name, &c.At, &c.Version,
+		&c.From, &c.To, &hash, &e.Doc)
+	if err != nil {
+		return e, fmt.Errorf("read event: %w", err)
+	}
+	copy(e.Hash[:], hash)
+	if e.Event, err = store.DecodeEvent(e.Doc); err != nil {
+		return e, fmt.Errorf("revision %d: %w", e.Revision, err)
+	}
+	if err := c.Disagree(e.Event); err != nil {
+		e.Misfiled = fmt.Errorf("revision %d: %w", e.Revision, err)
+	}
+	return e, nil
+}
+
+// entries reads events. Of what was found by columns, those that say something else are as bad as what cannot be read.
+func (s *Store) entries(ctx context.Context, byColumns bool, where string, args ...any) (entries []store.Entry, err error) {
+	rows, err := s.query(ctx, "SELECT "+eventColumns+" FROM @events "+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var e store.Entry
-		var hash []byte
-		if err := rows.Scan(&e.Revision, &e.Doc, &hash); err != nil {
-			return nil, fmt.Errorf("read event: %w", err)
+		e, err := scanEntry(rows)
+		if err == nil && byColumns {
+			err = e.Misfiled
 		}
-		if e.Event, err = store.DecodeEvent(e.Doc); err != nil {
-			if len(entries) > 0 {
-				return entries, nil // good ones first; the next page says what is wrong
-			}
-			return nil, fmt.Errorf("revision %d: %w", e.Revision, err)
+		if errors.Is(err, store.ErrCorrupt) && len(entries) > 0 {
+			return entries, nil // good ones first; the next page says what is wrong
 		}
-		copy(e.Hash[:], hash)
+		if err != nil {
+			return nil, err
+		}
 		entries = append(entries, e)
 	}
 	if err := rows.Err(); err != nil {

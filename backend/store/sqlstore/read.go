@@ -13,63 +13,43 @@ import (
 
 // row is a grant's row, as its columns say and as its document does.
 type row struct {
-	columns  grant.Grant // what stands in columns, and nothing else
+	columns  store.GrantColumns
 	revision int64
 	doc      []byte
 	grant    grant.Grant
 	err      error // why the document is not believed
 }
 
-// selectGrants reads rows for scan.
-const selectGrants = `SELECT id, subject, owner, environment, pool, state, version, requested_at, starts_at, lapses_at, expires_at,
-	revision, doc FROM @grants `
+// grantColumns are a row of a grant, for scan.
+const grantColumns = `id, subject, owner, environment, pool, state, version, requested_at, starts_at, lapses_at, expires_at,
+	revision, doc`
 
-// scan reads a row of selectGrants. Only an error of the database is one: what is wrong with the row stands in it.
-func scan(rows *sql.Rows) (row, error) {
+// selectGrants reads rows for scan.
+const selectGrants = "SELECT " + grantColumns + " FROM @grants "
+
+// scan reads a row of grantColumns, and what a query has beyond them into more. Only an error of the database is one: what is
+// wrong with the row stands in it.
+func scan(rows *sql.Rows, more ...any) (row, error) {
 	var r row
 	c := &r.columns
-	var requested, starts, lapses, expires int64
-	err := rows.Scan(&c.ID, &c.Subject, &c.Owner, &c.Pool.Environment, &c.Pool.Name, &c.State, &c.Version, &requested, &starts, &lapses,
-		&expires, &r.revision, &r.doc)
+	err := rows.Scan(append([]any{
+		&c.ID, &c.Subject, &c.Owner, &c.Pool.Environment, &c.Pool.Name, &c.State, &c.Version, &c.RequestedAt, &c.StartsAt, &c.LapsesAt,
+		&c.ExpiresAt, &r.revision, &r.doc,
+	}, more...)...)
 	if err != nil {
 		return row{}, fmt.Errorf("read grant: %w", err)
 	}
-	c.RequestedAt, c.StartsAt, c.LapsesAt, c.ExpiresAt = store.Time(requested), store.Time(starts), store.Time(lapses), store.Time(expires)
 	return r, nil
 }
 
 // decode reads the document, and holds it to the columns.
 func (r *row) decode() {
 	if r.grant, r.err = store.DecodeGrant(r.doc); r.err == nil {
-		r.err = disagree(r.columns, r.grant)
+		r.err = r.columns.Disagree(r.grant)
 	}
 	if r.err != nil {
 		r.err = fmt.Errorf("grant %s: %w", r.columns.ID, r.err)
 	}
-}
-
-// disagree is nil where a document says what the columns do.
-func disagree(columns, doc grant.Grant) error {
-	for _, c := range []struct {
-		what string
-		same bool
-	}{
-		{"id", columns.ID == doc.ID},
-		{"subject", columns.Subject == doc.Subject},
-		{"owner", columns.Owner == doc.Owner},
-		{"pool", columns.Pool == doc.Pool},
-		{"state", columns.State == doc.State},
-		{"version", columns.Version == doc.Version},
-		{"time of the request", columns.RequestedAt.Equal(doc.RequestedAt)},
-		{"start", columns.StartsAt.Equal(doc.StartsAt)},
-		{"lapse", columns.LapsesAt.Equal(doc.LapsesAt)},
-		{"end", columns.ExpiresAt.Equal(doc.ExpiresAt)},
-	} {
-		if !c.same {
-			return fmt.Errorf("%w: its document says another %s than its row", store.ErrCorrupt, c.what)
-		}
-	}
-	return nil
 }
 
 func (r *row) record() store.Record { return store.Record{Grant: r.grant, Revision: r.revision} }

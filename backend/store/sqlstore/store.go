@@ -15,7 +15,9 @@ type Dialect struct {
 	// Shares is the condition that a column that holds a list has an element in common with a parameter, which List makes.
 	Shares func(column, parameter string) string
 	List   func([]string) any
-	Empty  string // a list without elements, as a literal
+	Into   func(*[]string) any // what a column that holds a list is scanned into
+	Empty  string              // a list without elements, as a literal
+	Head   bool                // whether a row of its own, in the table head, names the log's end
 	// Duplicate tells the error of a unique index.
 	Duplicate func(error) bool
 }

@@ -2,9 +2,12 @@ package storetest
 
 import (
 	"fmt"
+	"runtime"
+	"runtime/metrics"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
@@ -59,6 +62,52 @@ func commitTogether(b *testing.B, s Store, together, events int) {
 		}
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "grants/s")
+}
+
+// BenchmarkVerify measures how long Verify takes for logs of 10,000 and 100,000 events, three of each grant, and how much
+// memory is in use at most meanwhile: no more for the longer one.
+func BenchmarkVerify(b *testing.B, open func(*testing.B) Store) {
+	for _, events := range []int{9_999, 99_999} {
+		b.Run(fmt.Sprint("events=", events), func(b *testing.B) {
+			s := open(b)
+			for n := 0; n < events/3; {
+				var c store.Change
+				for ; n < events/3 && len(c.Events) < 3000; n++ {
+					c.Events = append(c.Events, BenchChange(int64(n), 3).Events...)
+				}
+				if _, err := s.Commit(b.Context(), c); err != nil {
+					b.Fatal(err)
+				}
+			}
+			runtime.GC()
+			stop, most := make(chan struct{}), make(chan uint64)
+			go func() { most <- mostInUse(stop) }()
+			b.ResetTimer()
+			for range b.N {
+				if mark, err := store.Verify(b.Context(), s, store.Mark{}); err != nil || mark.Revision != int64(events) {
+					b.Errorf("good until %d, %v", mark.Revision, err)
+				}
+			}
+			b.StopTimer()
+			close(stop)
+			b.ReportMetric(float64(<-most)/1e6, "MB-heap")
+		})
+	}
+}
+
+// mostInUse looks at the heap until it is stopped.
+func mostInUse(stop <-chan struct{}) (most uint64) {
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		select {
+		case <-stop:
+			tick.Stop()
+			return most
+		case <-tick.C:
+			sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+			metrics.Read(sample)
+			most = max(most, sample[0].Value.Uint64())
+		}
+	}
 }
 
 // BenchChange is the n-th change: a grant with its first events. IDs come in no order, as those of callers do.

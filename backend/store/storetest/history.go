@@ -1,7 +1,10 @@
 package storetest
 
 import (
+	"errors"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,18 +148,46 @@ func testHead(t *testing.T, h Harness) {
 	}
 }
 
-// testVerify: the walk finds what a look at the whole log finds, from its start or from a mark, over pages.
+// testVerify: what was written verifies, against each mark of it, and against no other.
 func testVerify(t *testing.T, h Harness) {
 	s := h(t)()
 	if mark, err := store.Verify(t.Context(), s, store.Mark{}); err != nil || mark != (store.Mark{}) {
 		t.Fatalf("an empty log: %v, %v", mark, err)
 	}
 	past(t, s)
+	commit(t, s, emergency("g4", carol, "security")...)
 	all := log(t, s)
-	end := store.Mark{Revision: 9, Hash: all[8].Hash}
-	for _, from := range []store.Mark{{}, {Revision: 1, Hash: all[0].Hash}, {Revision: 8, Hash: all[7].Hash}, end} {
-		if mark, err := store.Verify(t.Context(), s, from); err != nil || mark != end {
-			t.Fatalf("from %d: %v, %v", from.Revision, mark, err)
+	end := all[len(all)-1]
+	for _, noted := range append([]store.Entry{{}}, all...) {
+		mark, err := store.Verify(t.Context(), s, store.Mark{Revision: noted.Revision, Hash: noted.Hash})
+		if err != nil || mark != (store.Mark{Revision: end.Revision, Hash: end.Hash}) {
+			t.Fatalf("against %d: %v, %v", noted.Revision, mark, err)
 		}
+	}
+	for _, noted := range []store.Mark{{Revision: 3, Hash: all[3].Hash}, {Revision: end.Revision + 1, Hash: end.Hash}} {
+		var broken *store.ChainError
+		if _, err := store.Verify(t.Context(), s, noted); !errors.As(err, &broken) || broken.Revision != noted.Revision {
+			t.Errorf("against %d: %v", noted.Revision, err)
+		}
+	}
+}
+
+// testVerifyBesideWriters: what is written meanwhile is taken for no forgery.
+func testVerifyBesideWriters(t *testing.T, h Harness) {
+	s := h(t)()
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	var verified error
+	wg.Go(func() {
+		for ending := false; !ending && verified == nil; {
+			ending = done.Load()
+			_, verified = store.Verify(t.Context(), s, store.Mark{})
+		}
+	})
+	err := writeMany(t.Context(), s)
+	done.Store(true)
+	wg.Wait()
+	if err := errors.Join(err, verified); err != nil {
+		t.Fatal(err)
 	}
 }

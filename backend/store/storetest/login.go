@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -54,17 +55,28 @@ func testLogins(t *testing.T, h Harness) {
 	has(none)
 	has(later)
 
-	// Of two of one moment the one that says less is kept, in either order.
-	less, more := store.Login{Subject: bob, Groups: []string{"eng"}, At: at(3)}, store.Login{Subject: bob, Groups: []string{"eng", "sre"}, At: at(3)}
-	for _, l := range []store.Login{more, less, more} {
-		remember(l)
+	// Of several of one moment what all of them say is kept, in any order.
+	for _, test := range []struct{ says, kept []string }{
+		{[]string{"eng", "leads", "sre"}, []string{"eng", "leads", "sre"}},
+		{[]string{"sre", "leads", "eng", "ops"}, []string{"eng", "leads", "sre"}},
+		{[]string{"eng", "security"}, []string{"eng"}},
+		{[]string{"eng", "leads", "sre"}, []string{"eng"}},
+		{[]string{"security"}, nil},
+		{[]string{"eng"}, nil},
+	} {
+		remember(store.Login{Subject: bob, Groups: test.says, At: at(3)})
+		has(store.Login{Subject: bob, Groups: test.kept, At: at(3)})
+		got, err := s.Members(t.Context(), "eng", at(3), 10)
+		if err != nil || slices.Contains(got, bob) != slices.Contains(test.kept, "eng") {
+			t.Errorf("after %v the members are %v, %v", test.says, got, err)
+		}
 	}
-	has(less)
-	none = store.Login{Subject: bob, At: at(3)}
-	remember(none)
-	has(none)
-	remember(less)
-	has(none)
+	odd := []string{"a\x00b", "\u2028", "'{}\"", "\xff"}
+	for range 2 {
+		remember(store.Login{Subject: bob, Groups: append(slices.Clone(odd), "x"), At: at(4)})
+	}
+	remember(store.Login{Subject: bob, Groups: odd, At: at(4)})
+	has(store.Login{Subject: bob, Groups: []string{"a\x00b", "\u2028", "'{}\"", "\ufffd"}, At: at(4)})
 
 	// Callers that race come to the latest.
 	var wg sync.WaitGroup
@@ -82,7 +94,7 @@ func testLogins(t *testing.T, h Harness) {
 }
 
 // raceLogins lets two gateways tell of the same logins at once, each in an order of its own and some of one moment: both
-// come to the latest, and of that moment to the one that says least. Neither ever goes back meanwhile.
+// come to the latest, and of that moment to what all say. Neither ever goes back meanwhile.
 func raceLogins(t *testing.T, who grant.Subject, gateways ...Store) {
 	t.Helper()
 	at := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Millisecond) }
@@ -91,13 +103,14 @@ func raceLogins(t *testing.T, who grant.Subject, gateways ...Store) {
 		wg.Go(func() {
 			var last time.Time
 			for n := range 60 {
-				k := (n*(7+4*i) + 13*i) % 60 // 60 logins of 20 moments, three of each: of one, two and three groups
-				l := store.Login{Subject: who, Groups: []string{"a", "b", "c"}[:1+k%3], At: at(k / 3)}
+				k := (n*(7+4*i) + 13*i) % 60 // 60 logins of 20 moments, three of each, that have one group in common
+				l := store.Login{Subject: who, Groups: [][]string{{"a", "b"}, {"a", "c"}, {"b", "a", "d"}}[k%3], At: at(k / 3)}
 				if err := s.RememberLogin(t.Context(), l, noon.Add(time.Hour)); err != nil {
 					t.Error(err)
 				}
 				kept, err := s.Login(t.Context(), who)
-				if err != nil || kept.At.Before(last) || kept.At.Before(l.At) || kept.At.Equal(l.At) && len(kept.Groups) > len(l.Groups) {
+				more := func(g string) bool { return !slices.Contains(l.Groups, g) }
+				if err != nil || kept.At.Before(last) || kept.At.Before(l.At) || kept.At.Equal(l.At) && slices.ContainsFunc(kept.Groups, more) {
 					t.Errorf("after %v of %v: %v of %v, %v", l.Groups, l.At, kept.Groups, kept.At, err)
 				}
 				last = kept.At

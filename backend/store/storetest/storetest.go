@@ -22,6 +22,7 @@ type Store interface {
 	store.AuditLog
 	store.Reports
 	store.Environments
+	store.Verifiable
 	Close() error
 }
 
@@ -71,6 +72,7 @@ func Run(t *testing.T, h Harness) {
 		{"history pages are stable", testHistoryPaging},
 		{"head", testHead},
 		{"I7 the log is verified by walking it", testVerify},
+		{"I7 the log is verified while it grows", testVerifyBesideWriters},
 		{"logins never go back", testLogins},
 		{"members of a group", testMembers},
 		{"an extension waits for its deciders", testWaitingForExtension},

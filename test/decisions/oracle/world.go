@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -139,20 +138,24 @@ func (w *World) Identify(name string, groups []string, at time.Time) (Caller, Co
 	groups = slices.Clone(groups)
 	slices.Sort(groups)
 	groups = slices.Compact(groups)
-	if old, known := w.Logins[name]; !known || at.After(old.At) || at.Equal(old.At) && less(groups, old.Groups) {
+	switch old, known := w.Logins[name]; {
+	case !known || at.After(old.At):
 		w.Logins[name] = Login{Groups: groups, At: at}
+	case at.Equal(old.At):
+		w.Logins[name] = Login{Groups: both(old.Groups, groups), At: at}
 	}
 	l := w.Logins[name]
 	return Caller{Name: name, Groups: l.Groups, GroupsAt: l.At}, OK
 }
 
-// less: of two logins of one moment that whose list of groups is shorter, written down, is believed; else the first by letters.
-func less(a, b []string) bool {
-	x, y := fmt.Sprintf("%q", a), fmt.Sprintf("%q", b) // quotes and one separator for each, as anywhere that it is written
-	if len(x) != len(y) {
-		return len(x) < len(y)
+// both: nobody knows which of two logins of one moment was first, so that a group counts which both of them say.
+func both(a, b []string) (common []string) {
+	for _, g := range a {
+		if slices.Contains(b, g) {
+			common = append(common, g)
+		}
 	}
-	return x < y
+	return common
 }
 
 // canonical: small letters. All names of the tests are well-formed but for their case.

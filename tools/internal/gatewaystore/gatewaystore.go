@@ -26,6 +26,7 @@ type Store interface {
 	store.History
 	store.Logins
 	store.Reader
+	store.Verifiable
 	store.Keys
 	Close() error
 }

@@ -125,7 +125,8 @@ type Grant struct {
 	Approvals   []*Approval  `protobuf:"bytes,17,rep,name=approvals,proto3" json:"approvals,omitempty"`
 	// The groups of which a member may approve.
 	ApproverGroups []string `protobuf:"bytes,18,rep,name=approver_groups,json=approverGroups,proto3" json:"approver_groups,omitempty"`
-	// The policy's sentence for what it decided.
+	// The policy's sentence while it waits, or where nobody is asked; afterwards by whose approval it was given, or that it was
+	// not.
 	Explanation string `protobuf:"bytes,19,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	// The names under which the pool is reached.
 	Hosts []string `protobuf:"bytes,20,rep,name=hosts,proto3" json:"hosts,omitempty"`
@@ -2741,7 +2742,8 @@ type Lock struct {
 	Subject     string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
 	Environment string `protobuf:"bytes,3,opt,name=environment,proto3" json:"environment,omitempty"`
 	Pool        string `protobuf:"bytes,4,opt,name=pool,proto3" json:"pool,omitempty"`
-	Reason      string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why. Empty for others than auditors and operators, as are the names below.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Who put it.
 	Actor      string                 `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -2862,8 +2864,9 @@ type CreateLockRequest struct {
 	// With an environment only.
 	Pool string `protobuf:"bytes,3,opt,name=pool,proto3" json:"pool,omitempty"`
 	// Must be set where none of subject, environment and pool is.
-	Everything bool   `protobuf:"varint,4,opt,name=everything,proto3" json:"everything,omitempty"`
-	Reason     string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Everything bool `protobuf:"varint,4,opt,name=everything,proto3" json:"everything,omitempty"`
+	// Why: for auditors and operators; it is not shown to whom the lock covers.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// When it ends by itself; at most a year ahead.
 	UntilTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
 	// Say what it would end, and do nothing.
@@ -2966,7 +2969,11 @@ type CreateLockResponse struct {
 	Covered *OpenGrants `protobuf:"bytes,2,opt,name=covered,proto3" json:"covered,omitempty"`
 	// How many of them could not be ended yet, or cannot be: they are tried again until they are, but for those of which the
 	// store cannot read what was given. No node admits anybody by these.
-	Failed        uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	Failed uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	// The first 200 of them as they are afterwards; in a dry run, as they are.
+	Grants []*Grant `protobuf:"bytes,4,rep,name=grants,proto3" json:"grants,omitempty"`
+	// Set where the subject has neither logged in nor held a grant: it may be mistyped. The lock holds all the same.
+	Warning       string `protobuf:"bytes,5,opt,name=warning,proto3" json:"warning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3020,6 +3027,20 @@ func (x *CreateLockResponse) GetFailed() uint32 {
 		return x.Failed
 	}
 	return 0
+}
+
+func (x *CreateLockResponse) GetGrants() []*Grant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+func (x *CreateLockResponse) GetWarning() string {
+	if x != nil {
+		return x.Warning
+	}
+	return ""
 }
 
 type ReleaseLockRequest struct {
@@ -5118,7 +5139,7 @@ type GrantEvent struct {
 	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The chained hash of the log up to here, in hex.
 	Hash string `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
-	// Empty where policy refused a request, and for events that are not of a grant.
+	// Empty where policy refused a request, and for events that are not of a grant. A refused extension names its grant.
 	GrantId     string `protobuf:"bytes,3,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
 	Environment string `protobuf:"bytes,4,opt,name=environment,proto3" json:"environment,omitempty"`
 	Pool        string `protobuf:"bytes,5,opt,name=pool,proto3" json:"pool,omitempty"`
@@ -5155,10 +5176,13 @@ type GrantEvent struct {
 	Reason    string               `protobuf:"bytes,27,opt,name=reason,proto3" json:"reason,omitempty"`
 	Approvals []*Approval          `protobuf:"bytes,28,rep,name=approvals,proto3" json:"approvals,omitempty"`
 	// Of "lock" and "unlock".
-	Lock          *Lock                  `protobuf:"bytes,29,opt,name=lock,proto3" json:"lock,omitempty"`
-	StartTime     *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Lock      *Lock                  `protobuf:"bytes,29,opt,name=lock,proto3" json:"lock,omitempty"`
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// How much longer is asked for, of each step of an extension; a "refuse" that has it is of an extension. Not set
+	// otherwise.
+	ExtensionDuration *durationpb.Duration `protobuf:"bytes,31,opt,name=extension_duration,json=extensionDuration,proto3" json:"extension_duration,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *GrantEvent) Reset() {
@@ -5397,6 +5421,13 @@ func (x *GrantEvent) GetLock() *Lock {
 func (x *GrantEvent) GetStartTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.StartTime
+	}
+	return nil
+}
+
+func (x *GrantEvent) GetExtensionDuration() *durationpb.Duration {
+	if x != nil {
+		return x.ExtensionDuration
 	}
 	return nil
 }
@@ -5907,11 +5938,13 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"until_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\b\xfaB\x05\xb2\x01\x02\b\x01R\tuntilTime\x12\x17\n" +
 	"\adry_run\x18\a \x01(\bR\x06dryRun\x12F\n" +
 	"\x0fidempotency_key\x18\b \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1b\xb2\xe1\x1c\x17\n" +
-	"\x15\x12\x13haproxyaccess/locks\"\x90\x01\n" +
+	"\x15\x12\x13haproxyaccess/locks\"\xdb\x01\n" +
 	"\x12CreateLockResponse\x12*\n" +
 	"\x04lock\x18\x01 \x01(\v2\x16.haproxyaccess.v1.LockR\x04lock\x126\n" +
 	"\acovered\x18\x02 \x01(\v2\x1c.haproxyaccess.v1.OpenGrantsR\acovered\x12\x16\n" +
-	"\x06failed\x18\x03 \x01(\rR\x06failed\"\xcb\x01\n" +
+	"\x06failed\x18\x03 \x01(\rR\x06failed\x12/\n" +
+	"\x06grants\x18\x04 \x03(\v2\x17.haproxyaccess.v1.GrantR\x06grants\x12\x18\n" +
+	"\awarning\x18\x05 \x01(\tR\awarning\"\xcb\x01\n" +
 	"\x12ReleaseLockRequest\x12\"\n" +
 	"\alock_id\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18@R\x06lockId\x12\"\n" +
 	"\x06reason\x18\x02 \x01(\tB\n" +
@@ -6083,7 +6116,7 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\x17ListEnvironmentsRequest:\"\xb2\xe1\x1c\x1e\n" +
 	"\x1c\x12\x1ahaproxyaccess/environments\"]\n" +
 	"\x18ListEnvironmentsResponse\x12A\n" +
-	"\fenvironments\x18\x01 \x03(\v2\x1d.haproxyaccess.v1.EnvironmentR\fenvironments\"\x93\t\n" +
+	"\fenvironments\x18\x01 \x03(\v2\x1d.haproxyaccess.v1.EnvironmentR\fenvironments\"\xdd\t\n" +
 	"\n" +
 	"GrantEvent\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
@@ -6121,7 +6154,8 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\tapprovals\x18\x1c \x03(\v2\x1a.haproxyaccess.v1.ApprovalR\tapprovals\x12*\n" +
 	"\x04lock\x18\x1d \x01(\v2\x16.haproxyaccess.v1.LockR\x04lock\x129\n" +
 	"\n" +
-	"start_time\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x1a9\n" +
+	"start_time\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12H\n" +
+	"\x12extension_duration\x18\x1f \x01(\v2\x19.google.protobuf.DurationR\x11extensionDuration\x1a9\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x1c\xb2\xe1\x1c\x18\n" +
@@ -6329,102 +6363,104 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	80,  // 68: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
 	33,  // 69: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
 	32,  // 70: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
-	33,  // 71: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
-	33,  // 72: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
-	80,  // 73: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	80,  // 74: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
-	69,  // 75: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
-	80,  // 76: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
-	80,  // 77: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
-	1,   // 78: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
-	0,   // 79: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
-	1,   // 80: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	80,  // 81: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
-	52,  // 82: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
-	80,  // 83: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
-	80,  // 84: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	77,  // 85: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
-	79,  // 86: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
-	80,  // 87: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
-	80,  // 88: haproxyaccess.v1.NodeStatus.last_drift_time:type_name -> google.protobuf.Timestamp
-	55,  // 89: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	55,  // 90: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	55,  // 91: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	55,  // 92: haproxyaccess.v1.DrainPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	80,  // 93: haproxyaccess.v1.Environment.register_time:type_name -> google.protobuf.Timestamp
-	62,  // 94: haproxyaccess.v1.RegisterEnvironmentResponse.environment:type_name -> haproxyaccess.v1.Environment
-	32,  // 95: haproxyaccess.v1.RemoveEnvironmentResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
-	62,  // 96: haproxyaccess.v1.ListEnvironmentsResponse.environments:type_name -> haproxyaccess.v1.Environment
-	0,   // 97: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
-	0,   // 98: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
-	80,  // 99: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
-	80,  // 100: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
-	80,  // 101: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
-	78,  // 102: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
-	79,  // 103: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
-	2,   // 104: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
-	33,  // 105: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
-	80,  // 106: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
-	80,  // 107: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
-	10,  // 108: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
-	12,  // 109: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
-	14,  // 110: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
-	16,  // 111: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
-	18,  // 112: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
-	20,  // 113: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
-	44,  // 114: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
-	46,  // 115: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
-	22,  // 116: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
-	24,  // 117: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
-	26,  // 118: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
-	28,  // 119: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
-	30,  // 120: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
-	34,  // 121: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
-	36,  // 122: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
-	38,  // 123: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
-	40,  // 124: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
-	42,  // 125: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
-	48,  // 126: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
-	50,  // 127: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
-	53,  // 128: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
-	56,  // 129: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
-	58,  // 130: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
-	60,  // 131: haproxyaccess.v1.AccessAPI.DrainPoolServer:input_type -> haproxyaccess.v1.DrainPoolServerRequest
-	63,  // 132: haproxyaccess.v1.AccessAPI.RegisterEnvironment:input_type -> haproxyaccess.v1.RegisterEnvironmentRequest
-	65,  // 133: haproxyaccess.v1.AccessAPI.RemoveEnvironment:input_type -> haproxyaccess.v1.RemoveEnvironmentRequest
-	67,  // 134: haproxyaccess.v1.AccessAPI.ListEnvironments:input_type -> haproxyaccess.v1.ListEnvironmentsRequest
-	11,  // 135: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
-	13,  // 136: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
-	15,  // 137: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
-	17,  // 138: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
-	19,  // 139: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
-	21,  // 140: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
-	45,  // 141: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
-	47,  // 142: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
-	23,  // 143: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
-	25,  // 144: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
-	27,  // 145: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
-	29,  // 146: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
-	31,  // 147: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
-	35,  // 148: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
-	37,  // 149: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
-	39,  // 150: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
-	41,  // 151: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
-	43,  // 152: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
-	49,  // 153: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
-	51,  // 154: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
-	54,  // 155: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
-	57,  // 156: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
-	59,  // 157: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
-	61,  // 158: haproxyaccess.v1.AccessAPI.DrainPoolServer:output_type -> haproxyaccess.v1.DrainPoolServerResponse
-	64,  // 159: haproxyaccess.v1.AccessAPI.RegisterEnvironment:output_type -> haproxyaccess.v1.RegisterEnvironmentResponse
-	66,  // 160: haproxyaccess.v1.AccessAPI.RemoveEnvironment:output_type -> haproxyaccess.v1.RemoveEnvironmentResponse
-	68,  // 161: haproxyaccess.v1.AccessAPI.ListEnvironments:output_type -> haproxyaccess.v1.ListEnvironmentsResponse
-	135, // [135:162] is the sub-list for method output_type
-	108, // [108:135] is the sub-list for method input_type
-	108, // [108:108] is the sub-list for extension type_name
-	108, // [108:108] is the sub-list for extension extendee
-	0,   // [0:108] is the sub-list for field type_name
+	1,   // 71: haproxyaccess.v1.CreateLockResponse.grants:type_name -> haproxyaccess.v1.Grant
+	33,  // 72: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
+	33,  // 73: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
+	80,  // 74: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	80,  // 75: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
+	69,  // 76: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
+	80,  // 77: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
+	80,  // 78: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
+	1,   // 79: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
+	0,   // 80: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
+	1,   // 81: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
+	80,  // 82: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	52,  // 83: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
+	80,  // 84: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
+	80,  // 85: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	77,  // 86: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
+	79,  // 87: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
+	80,  // 88: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
+	80,  // 89: haproxyaccess.v1.NodeStatus.last_drift_time:type_name -> google.protobuf.Timestamp
+	55,  // 90: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	55,  // 91: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	55,  // 92: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	55,  // 93: haproxyaccess.v1.DrainPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	80,  // 94: haproxyaccess.v1.Environment.register_time:type_name -> google.protobuf.Timestamp
+	62,  // 95: haproxyaccess.v1.RegisterEnvironmentResponse.environment:type_name -> haproxyaccess.v1.Environment
+	32,  // 96: haproxyaccess.v1.RemoveEnvironmentResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	62,  // 97: haproxyaccess.v1.ListEnvironmentsResponse.environments:type_name -> haproxyaccess.v1.Environment
+	0,   // 98: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
+	0,   // 99: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
+	80,  // 100: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
+	80,  // 101: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
+	80,  // 102: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
+	78,  // 103: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
+	79,  // 104: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
+	2,   // 105: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
+	33,  // 106: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
+	80,  // 107: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
+	79,  // 108: haproxyaccess.v1.GrantEvent.extension_duration:type_name -> google.protobuf.Duration
+	80,  // 109: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
+	10,  // 110: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
+	12,  // 111: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
+	14,  // 112: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
+	16,  // 113: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
+	18,  // 114: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
+	20,  // 115: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
+	44,  // 116: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
+	46,  // 117: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
+	22,  // 118: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
+	24,  // 119: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
+	26,  // 120: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
+	28,  // 121: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
+	30,  // 122: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
+	34,  // 123: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
+	36,  // 124: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
+	38,  // 125: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
+	40,  // 126: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
+	42,  // 127: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
+	48,  // 128: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
+	50,  // 129: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
+	53,  // 130: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
+	56,  // 131: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
+	58,  // 132: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
+	60,  // 133: haproxyaccess.v1.AccessAPI.DrainPoolServer:input_type -> haproxyaccess.v1.DrainPoolServerRequest
+	63,  // 134: haproxyaccess.v1.AccessAPI.RegisterEnvironment:input_type -> haproxyaccess.v1.RegisterEnvironmentRequest
+	65,  // 135: haproxyaccess.v1.AccessAPI.RemoveEnvironment:input_type -> haproxyaccess.v1.RemoveEnvironmentRequest
+	67,  // 136: haproxyaccess.v1.AccessAPI.ListEnvironments:input_type -> haproxyaccess.v1.ListEnvironmentsRequest
+	11,  // 137: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
+	13,  // 138: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
+	15,  // 139: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
+	17,  // 140: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
+	19,  // 141: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
+	21,  // 142: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
+	45,  // 143: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
+	47,  // 144: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
+	23,  // 145: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
+	25,  // 146: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
+	27,  // 147: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
+	29,  // 148: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
+	31,  // 149: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
+	35,  // 150: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
+	37,  // 151: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
+	39,  // 152: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
+	41,  // 153: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
+	43,  // 154: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
+	49,  // 155: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
+	51,  // 156: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
+	54,  // 157: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
+	57,  // 158: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
+	59,  // 159: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
+	61,  // 160: haproxyaccess.v1.AccessAPI.DrainPoolServer:output_type -> haproxyaccess.v1.DrainPoolServerResponse
+	64,  // 161: haproxyaccess.v1.AccessAPI.RegisterEnvironment:output_type -> haproxyaccess.v1.RegisterEnvironmentResponse
+	66,  // 162: haproxyaccess.v1.AccessAPI.RemoveEnvironment:output_type -> haproxyaccess.v1.RemoveEnvironmentResponse
+	68,  // 163: haproxyaccess.v1.AccessAPI.ListEnvironments:output_type -> haproxyaccess.v1.ListEnvironmentsResponse
+	137, // [137:164] is the sub-list for method output_type
+	110, // [110:137] is the sub-list for method input_type
+	110, // [110:110] is the sub-list for extension type_name
+	110, // [110:110] is the sub-list for extension extendee
+	0,   // [0:110] is the sub-list for field type_name
 }
 
 func init() { file_api_haproxyaccess_v1_haproxyaccess_proto_init() }

@@ -56,7 +56,8 @@ const (
 //
 // Errors: INVALID_ARGUMENT (400) for malformed input, UNAUTHENTICATED (401), PERMISSION_DENIED (403) for what policy or
 // a role refuses, NOT_FOUND (404) for what does not exist or may not be seen, ABORTED or ALREADY_EXISTS (409) for a lost
-// race, a stale etag, a reused idempotency key with another body, or a live grant that exists already.
+// race, a stale etag, a reused idempotency key with another body, or a live grant that exists already, RESOURCE_EXHAUSTED
+// (429) for a caller of whom 30 requests were refused within a minute.
 type AccessAPIClient interface {
 	// ListPools lists every pool with what policy says of the caller asking for it.
 	ListPools(ctx context.Context, in *ListPoolsRequest, opts ...grpc.CallOption) (*ListPoolsResponse, error)
@@ -88,7 +89,8 @@ type AccessAPIClient interface {
 	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. Operators only.
 	RevokeGrants(ctx context.Context, in *RevokeGrantsRequest, opts ...grpc.CallOption) (*RevokeGrantsResponse, error)
 	// CreateLock stops new access, and ends what there is at once, for a subject, a pool, an environment or everything; as
-	// a dry run it counts first. Operators only.
+	// a dry run it counts first. Whom it covers is told until when, and its id; its reason and who put it are for auditors
+	// and operators. Operators only.
 	CreateLock(ctx context.Context, in *CreateLockRequest, opts ...grpc.CallOption) (*CreateLockResponse, error)
 	// ReleaseLock lifts a lock before its end. It brings no access back. Operators only.
 	ReleaseLock(ctx context.Context, in *ReleaseLockRequest, opts ...grpc.CallOption) (*ReleaseLockResponse, error)
@@ -411,7 +413,8 @@ func (c *accessAPIClient) ListEnvironments(ctx context.Context, in *ListEnvironm
 //
 // Errors: INVALID_ARGUMENT (400) for malformed input, UNAUTHENTICATED (401), PERMISSION_DENIED (403) for what policy or
 // a role refuses, NOT_FOUND (404) for what does not exist or may not be seen, ABORTED or ALREADY_EXISTS (409) for a lost
-// race, a stale etag, a reused idempotency key with another body, or a live grant that exists already.
+// race, a stale etag, a reused idempotency key with another body, or a live grant that exists already, RESOURCE_EXHAUSTED
+// (429) for a caller of whom 30 requests were refused within a minute.
 type AccessAPIServer interface {
 	// ListPools lists every pool with what policy says of the caller asking for it.
 	ListPools(context.Context, *ListPoolsRequest) (*ListPoolsResponse, error)
@@ -443,7 +446,8 @@ type AccessAPIServer interface {
 	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. Operators only.
 	RevokeGrants(context.Context, *RevokeGrantsRequest) (*RevokeGrantsResponse, error)
 	// CreateLock stops new access, and ends what there is at once, for a subject, a pool, an environment or everything; as
-	// a dry run it counts first. Operators only.
+	// a dry run it counts first. Whom it covers is told until when, and its id; its reason and who put it are for auditors
+	// and operators. Operators only.
 	CreateLock(context.Context, *CreateLockRequest) (*CreateLockResponse, error)
 	// ReleaseLock lifts a lock before its end. It brings no access back. Operators only.
 	ReleaseLock(context.Context, *ReleaseLockRequest) (*ReleaseLockResponse, error)

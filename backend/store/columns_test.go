@@ -1,6 +1,8 @@
-package batch
+package store
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +51,38 @@ func TestReviewers(t *testing.T) {
 	} {
 		if diff := cmp.Diff(test.want, reviewers(test.grant)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// What the columns say of a wait is what the document says, but for what a program of the version before leaves out.
+func TestWaitsAreHeldToTheDocument(t *testing.T) {
+	at := func(ms int64) time.Time { return time.UnixMilli(ms) }
+	waits := grant.Grant{
+		State: grant.Active, ActivatedAt: at(1), ExpiresAt: at(50), Review: grant.Review{Groups: []string{"security", "leads"}, DueAt: at(70)},
+	}
+	vote := grant.Grant{State: grant.Pending, LapsesAt: at(10), Steps: []grant.Step{{AnyOf: []grant.Quorum{{Groups: []string{"sre", "leads"}, Count: 1}}}}}
+	both := []string{"security", "leads"}
+	for name, test := range map[string]struct {
+		columns Waits
+		grant   grant.Grant
+		want    string // empty: they agree
+	}{
+		"as they are":                    {Waits{DueAt: 50, Review: both, ReviewDue: 70}, waits, ""},
+		"in another order, and twice":    {Waits{DueAt: 50, Review: []string{"leads", "security", "leads"}, ReviewDue: 70}, waits, ""},
+		"another time":                   {Waits{DueAt: 51, Review: both, ReviewDue: 70}, waits, "another time at"},
+		"a group less":                   {Waits{DueAt: 50, Review: both[:1], ReviewDue: 70}, waits, "another review"},
+		"a review later":                 {Waits{DueAt: 50, Review: both, ReviewDue: 71}, waits, "another time by which"},
+		"a review never":                 {Waits{DueAt: 50, Review: both}, waits, "its row does not"},
+		"not written":                    {Waits{DueAt: 50, Review: both, ReviewDue: -1}, waits, ""},
+		"a vote":                         {Waits{DueAt: 10, Waiting: []string{"leads", "sre"}}, vote, ""},
+		"a vote of others":               {Waits{DueAt: 10, Waiting: []string{"leads", "ops"}}, vote, "another vote"},
+		"a review that is not asked for": {Waits{DueAt: 10, Waiting: []string{"leads", "sre"}, Review: both}, vote, "another review"},
+		"its time, without one":          {Waits{DueAt: 10, Waiting: []string{"leads", "sre"}, ReviewDue: 9}, vote, ""},
+	} {
+		err := test.columns.Disagree(test.grant)
+		if (err == nil) != (test.want == "") || err != nil && (!errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
