@@ -66,12 +66,14 @@ func (l *lab) at(gateway int) *lab { return &lab{Stage: l.At(gateway), lines: l.
 func changeAtAnotherGateway(t *testing.T, l *lab) {
 	other := l.at(1 - l.writer())
 	p := other.probe()
-	var opened, closed []time.Duration
+	var opened, closed, answered []time.Duration
 	for range times(10) {
 		g, token := other.Open(stage.Alice, "prod", "billing", 10*time.Minute)
 		p.with(stage.ProdBilling, token)
 		other.admitted(stage.ProdBilling, token)
+		begin := time.Now()
 		other.Revoke(stage.Alice, g)
+		answered = append(answered, time.Since(begin))
 		other.AwaitEnforced(g)
 		w := other.ledger()[g["id"].(string)]
 		for node, last := range p.lastAdmitted(g) {
@@ -83,6 +85,8 @@ func changeAtAnotherGateway(t *testing.T, l *lab) {
 	p.join(reach, false)
 	slices.Sort(opened)
 	slices.Sort(closed)
+	slices.Sort(answered)
+	t.Logf("a revocation was answered after %s (median; most %s)", answered[len(answered)/2], answered[len(answered)-1])
 	t.Logf("%d times: a row was written %s after its grant opened (median; most %s), and admitted last %s after the revocation (median; most %s); goal %s",
 		len(opened), opened[len(opened)/2], opened[len(opened)-1], closed[len(closed)/2], closed[len(closed)-1], heard)
 	require.Less(t, opened[len(opened)/2], busy*heard)
