@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -69,25 +70,15 @@ func (p *prober) join(reach time.Duration, oldRowsComeBack bool) {
 	worst := time.Duration(0)
 	var wrong []string
 	for _, one := range p.probes(func(one probe) bool { return one.status == http.StatusOK }) {
-		w, known := windows[one.grant]
-		complain := func(format string, a ...any) {
-			wrong = append(wrong, fmt.Sprintf("%s at %s by grant %s of %s for %s, sent %s: ", one.host, one.node, one.grant, one.user, one.pool,
-				one.sent.Format(time.RFC3339Nano))+fmt.Sprintf(format, a...))
+		w := windows[one.grant]
+		complain := func(what string) { wrong = append(wrong, fmt.Sprintf("%+v: %s", one, what)) }
+		if !p.serves(one.host, w.pool) {
+			complain("the grant is of another host's pool, or there is none")
 		}
-		switch late := one.sent.Sub(w.to); {
-		case !known:
-			complain("the record has no such grant")
-			continue
-		case w.subject != one.user || w.pool != one.pool || !p.serves(one.host, w.pool):
-			complain("it is %s's for %s", w.subject, w.pool)
-		case one.got.Before(w.from):
-			complain("it opened at %s", w.from)
-		case !w.revoked && late > 0:
-			complain("it expired at %s", w.to)
-		case late > reach:
-			complain("it was revoked at %s", w.to)
-		default:
-			worst = max(worst, late)
+		if what := w.wrong(one, reach); what != "" {
+			complain(what)
+		} else {
+			worst = max(worst, one.sent.Sub(w.to))
 		}
 		if !w.revoked || oldRowsComeBack {
 			continue
@@ -96,7 +87,7 @@ func (p *prober) join(reach time.Duration, oldRowsComeBack bool) {
 			removed[one.grant] = p.l.nodeReports(object{"id": one.grant})
 		}
 		if at, _ := removed[one.grant][one.node]["removeTime"].(string); at != "" && one.sent.After(p.l.Time(at)) {
-			complain("its row was reported as removed at %s", at)
+			complain("its row was reported as removed at " + at)
 		}
 	}
 	p.report(worst)
@@ -105,6 +96,54 @@ func (p *prober) join(reach time.Duration, oldRowsComeBack bool) {
 	refused := p.probes(func(one probe) bool { return one.status != http.StatusOK && one.status != 0 })
 	require.NotEmpty(t, admitted, "nothing was admitted: this shows nothing")
 	require.NotEmpty(t, refused, "nothing was refused: this shows nothing")
+}
+
+// wrong says why a request should not have been admitted by the grant; empty if it may have been.
+func (w window) wrong(one probe, reach time.Duration) string {
+	switch late := one.sent.Sub(w.to); {
+	case w == window{}:
+		return "the record has no such grant"
+	case w.subject != one.user || w.pool != one.pool:
+		return fmt.Sprintf("the grant is %s's for %s", w.subject, w.pool)
+	case one.got.Before(w.from):
+		return fmt.Sprintf("the grant opened at %s", w.from)
+	case !w.revoked && late >= 0:
+		return fmt.Sprintf("the grant expired at %s", w.to)
+	case late > reach:
+		return fmt.Sprintf("the grant was revoked at %s", w.to)
+	}
+	return ""
+}
+
+// By hand: a grant of alice's for prod/billing from 10 to 20 seconds, of which X is 5.
+func TestI1TheJoinKnowsWhatIsOutsideAGrant(t *testing.T) {
+	at := func(seconds float64) time.Time { return time.Unix(0, int64(seconds*1e9)) }
+	expired := window{subject: stage.Alice, pool: "prod/billing", from: at(10), to: at(20)}
+	revoked := expired
+	revoked.revoked = true
+	good := probe{user: stage.Alice, pool: "prod/billing", sent: at(15), got: at(15.1)}
+	with := func(change func(*probe)) probe { p := good; change(&p); return p }
+	for name, c := range map[string]struct {
+		w    window
+		p    probe
+		fine bool
+	}{
+		"within":                          {expired, good, true},
+		"within one that was revoked":     {revoked, good, true},
+		"sent before, answered within":    {expired, with(func(p *probe) { p.sent, p.got = at(9.9), at(10.1) }), true},
+		"answered before it opened":       {expired, with(func(p *probe) { p.sent, p.got = at(9.8), at(9.9) }), false},
+		"in its last moment":              {expired, with(func(p *probe) { p.sent, p.got = at(19.9), at(21) }), true},
+		"as it expired":                   {expired, with(func(p *probe) { p.sent, p.got = at(20), at(21) }), false},
+		"soon after it was revoked":       {revoked, with(func(p *probe) { p.sent, p.got = at(25), at(26) }), true},
+		"long after it was revoked":       {revoked, with(func(p *probe) { p.sent, p.got = at(25.1), at(26) }), false},
+		"somebody else's":                 {expired, with(func(p *probe) { p.user = stage.Bob }), false},
+		"for another pool":                {expired, with(func(p *probe) { p.pool = "prod/ops" }), false},
+		"by a grant that is not recorded": {window{}, good, false},
+	} {
+		if what := c.w.wrong(c.p, 5*time.Second); (what == "") != c.fine {
+			t.Errorf("%s: %q", name, what)
+		}
+	}
 }
 
 // serves says whether a host is one of a pool's: of a configured one, or by the template's pattern.

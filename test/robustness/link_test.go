@@ -11,6 +11,7 @@ import (
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/dataplane/dataplanetest"
 )
 
 // callTime is the deadline of each call, as the contract of reconcile.Node wants.
@@ -42,6 +43,7 @@ const (
 	half          // 200 and half of it done: of a file, or of a bulk
 	double        // done twice
 	late          // done when the caller has given up
+	reset         // the connection is closed at once, and it is done later
 	faults
 )
 
@@ -57,15 +59,19 @@ type link struct {
 	gateway *gateway
 	node    *node
 	rand    *rand.Rand // of this link alone, so that a seed leads to the same faults again
+	// api is what the real client speaks to; nil: the link itself is the node. Most faults are then its own.
+	api *dataplanetest.Server
 }
 
 // call carries a call through pause, weather and faults. do is told whether to do half of it; it runs with the node's
 // lock.
 func (l *link) call(ctx context.Context, word string, writes bool, do func(half bool) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
-	defer cancel()
+	deadline := time.Now().Add(callTime)
 	if err := l.gateway.pass(ctx); err != nil {
 		return err
+	}
+	if !time.Now().Before(deadline) { // it was stopped meanwhile
+		return fmt.Errorf("no answer: %w", context.DeadlineExceeded)
 	}
 	n := l.node
 	n.mu.Lock()
@@ -81,6 +87,10 @@ func (l *link) call(ctx context.Context, word string, writes bool, do func(half 
 	case w.faulty && l.rand.IntN(4) == 0:
 		met = fault(l.rand.IntN(int(faults)))
 	}
+	inner := dataplanetest.None
+	if l.api != nil && met != none && met != refuse && met != late && met != reset {
+		met, inner = none, apiFaults[l.rand.IntN(len(apiFaults))]
+	}
 	if !writes && met != none && met != refuse && met != late {
 		met = lose // an answer to a question does not lie: nobody could notice that
 	}
@@ -94,13 +104,42 @@ func (l *link) call(ctx context.Context, word string, writes bool, do func(half 
 	case l.rand.IntN(8) == 0:
 		delay = time.Duration(l.rand.IntN(20)) * time.Millisecond
 	}
-	if met == late {
+	switch met {
+	case late:
 		delay = callTime + time.Duration(l.rand.IntN(25000))*time.Millisecond
+	case reset:
+		delay = time.Duration(l.rand.IntN(25000)) * time.Millisecond
 	}
 	if writes {
 		l.sim.judge.writes(l, time.Now())
 	}
+	if inner != dataplanetest.None {
+		do = l.meeting(inner, do)
+	}
+	if met == reset {
+		l.afterwards(time.Now(), delay, none, do)
+		return fmt.Errorf("%w (%w)", errCut, reconcile.ErrUnsettled)
+	}
+	if delay > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
 	return l.carry(ctx, met, delay, writes, do)
+}
+
+// afterwards does what nobody waits for any more: at any time while the caller is the node's writer, and else within the
+// call's deadline, which is what the take-over relies on.
+func (l *link) afterwards(sent time.Time, delay time.Duration, met fault, do func(half bool) error) {
+	l.sim.later(time.Until(sent.Add(delay)), func() {
+		if l.writer() || delay <= callTime {
+			_ = l.apply(met, func(half bool) error {
+				l.node.lateCall, l.node.lateAt = true, time.Now()
+				defer func() { l.node.lateCall = false }()
+				return do(half)
+			})
+		}
+	})
 }
 
 // writer reports whether the gateway is the node's writer, and well.
@@ -109,15 +148,14 @@ func (l *link) writer() bool {
 	return l.gateway.fine() && (!l.sim.several || holder == l.gateway)
 }
 
-// carry does it, now or after the delay. What the caller does not wait for is done all the same, if it writes: at any time
-// while the caller is the node's writer, and else within the call's deadline, which is what the take-over relies on.
+// carry does it, now or after the delay. What the caller does not wait for is done all the same, if it writes.
 func (l *link) carry(ctx context.Context, met fault, delay time.Duration, writes bool, do func(half bool) error) error {
 	sent := time.Now()
 	if delay > 0 {
 		early := l.rand.IntN(2) == 0 && met != late // done at once, and answered late
 		var err error
 		if early {
-			err = l.apply(met, writes, do)
+			err = l.apply(met, do)
 		}
 		timer := time.NewTimer(delay)
 		select {
@@ -128,20 +166,12 @@ func (l *link) carry(ctx context.Context, met fault, delay time.Duration, writes
 		case <-ctx.Done():
 			timer.Stop()
 			if writes && !early {
-				l.sim.later(time.Until(sent.Add(delay)), func() {
-					if l.writer() || delay <= callTime {
-						_ = l.apply(met, writes, func(half bool) error {
-							l.node.lateCall, l.node.lateAt = true, time.Now()
-							defer func() { l.node.lateCall = false }()
-							return do(half)
-						})
-					}
-				})
+				l.afterwards(sent, delay, met, do)
 			}
 			return fmt.Errorf("no answer: %w", ctx.Err())
 		}
 	}
-	return l.answer(met, l.apply(met, writes, do))
+	return l.answer(met, l.apply(met, do))
 }
 
 func (l *link) answer(met fault, err error) error {
@@ -151,7 +181,7 @@ func (l *link) answer(met fault, err error) error {
 	return err
 }
 
-func (l *link) apply(met fault, writes bool, do func(half bool) error) error {
+func (l *link) apply(met fault, do func(half bool) error) error {
 	n := l.node
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/dataplane/dataplanetest"
 )
 
 var allMaps = []desired.Map{desired.Grants, desired.KIDs, desired.Pools, desired.Hosts, desired.Leases}
@@ -60,6 +61,7 @@ type node struct {
 	joined   time.Time
 
 	weather weather
+	api     *dataplanetest.Server // what the real client speaks to; nil: none does
 	// What the judge is told.
 	disturbed  time.Time            // somebody else has last written to memory or files, or has started HAProxy with other files
 	troubled   time.Time            // a fault was last in force

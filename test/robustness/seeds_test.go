@@ -5,7 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"strconv"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -14,15 +14,37 @@ import (
 
 var (
 	oneSeed = flag.Uint64("seed", 0, "run this seed alone")
+	size    = flag.Int("nodes", 0, "with so many nodes, whatever the seed says")
 	seeds   = flag.Int("seeds", 0, "run this many seeds")
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// trial is a seed, with how many nodes it has.
+type trial struct {
+	seed  uint64
+	nodes int
+}
+
+// of is a seed's own trial. Three in four have a large fleet; in a small one more happens to each node.
+func of(seed uint64) trial {
+	t := trial{seed, largeFleet}
+	if seed%4 == 0 {
+		t.nodes = smallFleet
+	}
+	if *size > 0 {
+		t.nodes = *size
+	}
+	return t
+}
+
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // there is little that lives, and much that is made
+	goleak.VerifyTestMain(m)
+}
 
 // TestInvariantsHoldWhateverBreaks runs the seeds that ever failed, and 200 more, or 10,000 where NIGHTLY is set.
 func TestInvariantsHoldWhateverBreaks(t *testing.T) {
 	if *oneSeed != 0 {
-		judged(t, *oneSeed)
+		judged(t, of(*oneSeed))
 		return
 	}
 	count := 200
@@ -36,42 +58,42 @@ func TestInvariantsHoldWhateverBreaks(t *testing.T) {
 	}
 	all := known(t)
 	for i := range count {
-		all = append(all, uint64(i+1))
+		all = append(all, of(uint64(i+1)))
 	}
-	for _, seed := range all {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+	for _, one := range all {
+		t.Run(fmt.Sprintf("%d_%d", one.seed, one.nodes), func(t *testing.T) {
 			t.Parallel()
-			judged(t, seed)
+			judged(t, one)
 		})
 	}
 }
 
-func judged(t *testing.T, seed uint64) {
+func judged(t *testing.T, one trial) {
 	t.Helper()
-	if failure := run(t, seed); failure != "" {
-		t.Errorf("%s\nrun it again: go test ./test/robustness -seed %d", failure, seed)
+	if failure := run(t, one); failure != "" {
+		t.Errorf("%s\nrun it again: go test ./test/robustness -seed %d -nodes %d", failure, one.seed, one.nodes)
 	}
 }
 
 // known are the seeds that ever failed.
-func known(t *testing.T) []uint64 {
+func known(t *testing.T) []trial {
 	t.Helper()
 	f, err := os.Open("testdata/seeds")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var all []uint64
+	var all []trial
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		text, _, _ := strings.Cut(lines.Text(), "#")
 		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
-		seed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
+		var one trial
+		if _, err := fmt.Sscan(text, &one.seed, &one.nodes); err != nil {
+			t.Fatalf("%q: want a seed and a number of nodes: %v", text, err)
 		}
-		all = append(all, seed)
+		all = append(all, one)
 	}
 	return all
 }

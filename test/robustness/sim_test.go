@@ -18,19 +18,21 @@ import (
 var begin = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 const (
-	// One seed in fifty has a large fleet, the others a small one: what goes wrong on one node goes wrong there too.
 	largeFleet, smallFleet = 100, 10
+	// focus is how many nodes of a fleet meet half of what happens to single ones: what only several faults on one node
+	// show is met in a large fleet too.
+	focus = 10
 
 	pools  = 3
 	people = 8
-	// active is for how long things happen, and calm how long everything then has to converge: a write that was given up may
-	// still arrive, an old worker may live on.
-	active = 50 * time.Second
-	calm   = 80 * time.Second
+	// active is for how long things happen, in a large fleet for less, and calm how long everything then has to converge: a
+	// write that was given up may still arrive, an old worker may live on.
+	active, activeLarge = 50 * time.Second, 30 * time.Second
+	calm, calmLarge     = 80 * time.Second, 65 * time.Second
 )
 
-// kind is what a node has.
-type kind struct{ bulk, prober, elders, streams, fast bool }
+// kind is what a node has. A real one is reached by the client of the Data Plane API that the product has.
+type kind struct{ bulk, prober, elders, streams, fast, real bool }
 
 // sim is one simulation.
 type sim struct {
@@ -38,6 +40,9 @@ type sim struct {
 	seed    uint64
 	rand    *rand.Rand
 	several bool // gateways
+	large   bool
+	active  time.Duration
+	calm    time.Duration
 	judge   *judge
 	ledger  *ledger
 	locks   *locks
@@ -56,8 +61,10 @@ type sim struct {
 	born     int
 }
 
-func newSim(t *testing.T, seed uint64) *sim {
+func newSim(t *testing.T, one trial) *sim {
+	seed := one.seed
 	s := &sim{
+		active: active, calm: calm,
 		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), kinds: map[string]kind{}, cancel: make(chan struct{}),
 		ledger: &ledger{byID: map[string]*entry{}, reports: map[string]reconcile.Report{}},
 		locks:  &locks{holders: map[string]*session{}, claimed: map[string]time.Time{}, open: map[*gateway]*session{}},
@@ -74,17 +81,24 @@ func newSim(t *testing.T, seed uint64) *sim {
 	}
 	s.longest["fast"] = max(s.longest["fast"], 2*time.Second) // a node knows whole seconds only
 	s.judge = newJudge(s)
-	size := smallFleet
-	if seed%50 == 0 {
-		size = largeFleet
+	if s.large = one.nodes > 2*smallFleet; s.large {
+		s.active, s.calm = activeLarge, calmLarge
 	}
-	for i := range size {
+	for i := range one.nodes {
 		s.addNode(i)
 	}
 	return s
 }
 
 func (s *sim) draw(n int) int { return s.rand.IntN(n) }
+
+// pick is some node.
+func (s *sim) pick() *node {
+	if s.large && s.draw(2) == 0 {
+		return s.nodes[s.draw(focus)]
+	}
+	return s.nodes[s.draw(len(s.nodes))]
+}
 
 // dice are a source of chance of its own for one part.
 func (s *sim) dice(name string) *rand.Rand {
@@ -112,6 +126,9 @@ func (s *sim) broken() string {
 func (s *sim) addNode(i int) *node {
 	n := newNode(fmt.Sprintf("n%d", i), time.Duration(10+s.draw(25))*time.Second)
 	k := kind{bulk: s.draw(2) == 0, prober: s.draw(2) == 0, elders: s.draw(2) == 0, streams: s.draw(3) == 0, fast: i == 0}
+	if k.real = s.seed%3 == 0 && i < focus; k.real {
+		n.api = newAPI(i)
+	}
 	if s.draw(4) == 0 {
 		n.files["grants.map"] = fmt.Sprintf("alice@example.com|prod/p0 %d:gone\nbob@example.com|staging/p1 9999999999:gone\n", begin.Add(time.Hour).Unix())
 		if s.draw(2) == 0 {
@@ -186,11 +203,15 @@ func (s *sim) recentlyEnded(now time.Time) []*entry {
 	defer s.ledger.mu.Unlock()
 	var all []*entry
 	for _, e := range s.ledger.all {
-		if e.ended != 0 && now.Sub(e.endedAt) < active+calm {
+		if e.ended != 0 && now.Sub(e.endedAt) < s.active+s.calm {
 			all = append(all, e)
 		}
 	}
-	return all[max(0, len(all)-15):]
+	heard := 15
+	if s.large {
+		heard = 8
+	}
+	return all[max(0, len(all)-heard):]
 }
 
 // inTrouble reports whether the store is away or a gateway is dead, stopped, or newly born.
@@ -262,11 +283,11 @@ func (s *sim) retarget() {
 }
 
 // run carries out the whole of it and returns what is wrong.
-func run(t *testing.T, seed uint64) (failure string) {
+func run(t *testing.T, one trial) (failure string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(begin))
-		s := newSim(t, seed)
+		s := newSim(t, one)
 		for range 4 + s.draw(6) {
 			s.give()
 		}
@@ -274,7 +295,7 @@ func run(t *testing.T, seed uint64) (failure string) {
 		if s.several {
 			s.startGateway()
 		}
-		for time.Since(begin) < active && s.broken() == "" {
+		for time.Since(begin) < s.active && s.broken() == "" {
 			s.step()
 		}
 		s.finish()

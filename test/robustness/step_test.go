@@ -11,7 +11,7 @@ import (
 
 // step does something that a fleet meets, and lets some time pass.
 func (s *sim) step() {
-	n := s.nodes[s.draw(len(s.nodes))]
+	n := s.pick()
 	switch s.draw(22) {
 	case 0, 1, 2:
 		s.give()
@@ -42,8 +42,8 @@ func (s *sim) step() {
 	case 20:
 		s.scenario()
 	}
-	for _, n := range s.nodes[:min(10, len(s.nodes))] {
-		n.browse(s.draw)
+	for range focus {
+		s.pick().browse(s.draw)
 	}
 	s.judge.check()
 	s.wait(time.Duration(20+s.draw(1500))*time.Millisecond, 750*time.Millisecond)
@@ -52,7 +52,7 @@ func (s *sim) step() {
 // storm lets something go wrong on some nodes.
 func (s *sim) storm() {
 	for range 1 + s.draw(1+len(s.nodes)/10) {
-		n := s.nodes[s.draw(len(s.nodes))]
+		n := s.pick()
 		w := weather{}
 		switch s.draw(7) {
 		case 0:
@@ -84,7 +84,7 @@ func (s *sim) clear() {
 
 func (s *sim) reloads() {
 	for range 1 + s.draw(8) {
-		n := s.nodes[s.draw(len(s.nodes))]
+		n := s.pick()
 		n.reload(time.Duration(s.draw(1200)) * time.Millisecond)
 		if s.draw(3) == 0 {
 			n.save()
@@ -106,7 +106,7 @@ func (s *sim) edit() {
 		last := e[s.draw(len(e))]
 		ended = fmt.Sprintf("%d:%s", last.grant.ExpiresAt.Add(time.Hour).Unix(), last.grant.ID)
 	}
-	s.nodes[s.draw(len(s.nodes))].edit(s.draw(6), allMaps[s.draw(len(allMaps))], ended)
+	s.pick().edit(s.draw(6), allMaps[s.draw(len(allMaps))], ended)
 }
 
 // clocks sets a node's clock off, mostly within the bound.
@@ -287,7 +287,7 @@ func (s *sim) finish() {
 			n.start(false)
 		}
 	}
-	s.wait(calm, 4*time.Second)
+	s.wait(s.calm, 4*time.Second)
 	if s.broken() != "" {
 		return
 	}
@@ -343,6 +343,9 @@ func (s *sim) checkRows(n *node) {
 			lines *= len(s.environmentsOf(n))
 		}
 		text := n.files[m]
+		if n.api != nil && text == "\n" {
+			text = "" // the API takes no empty file
+		}
 		rows := desired.Table{}
 		for _, r := range n.running.maps[m] {
 			rows[r.Key] = r.Value

@@ -67,6 +67,16 @@ func (s *session) over() bool {
 	}
 }
 
+// question bounds a question. Who asks may give up before, but not while it is asked: that would end the session for all
+// other names as well.
+func question(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	return ctx, cancel, nil
+}
+
 // ask proves that the session is there. An answer that does not come in time ends it.
 func (s *session) ask(ctx context.Context) error {
 	s.mu.Lock()
@@ -74,7 +84,10 @@ func (s *session) ask(ctx context.Context) error {
 	if s.over() {
 		return errSessionOver
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel, err := question(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for the session: %w", err)
+	}
 	defer cancel()
 	var one int
 	if err := s.conn.QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
@@ -94,10 +107,13 @@ func (s *session) claim(ctx context.Context, name string) (store.Tenure, error) 
 	if t, ok := s.held[name]; ok {
 		return t, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel, err := question(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("claim name: %w", err)
+	}
 	defer cancel()
 	var taken bool
-	err := s.conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1, hashtext($2))", lockSpace, name).Scan(&taken)
+	err = s.conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1, hashtext($2))", lockSpace, name).Scan(&taken)
 	if err != nil {
 		s.finish()
 		return nil, fmt.Errorf("claim name: %w", err)

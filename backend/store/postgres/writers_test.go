@@ -72,6 +72,30 @@ func TestOneWriterHasAName(t *testing.T) {
 	}
 }
 
+// A loop that is ended while it asks must not take every other name from this gateway.
+func TestWhoGivesUpEndsNobodysTenure(t *testing.T) {
+	one := writers(t, newDatabase(t))
+	held := mustClaim(t, one, "edge-1")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := held.Check(gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("who has given up is told %v", err)
+	}
+	if _, err := one.Claim(gone, "edge-2"); !errors.Is(err, context.Canceled) {
+		t.Errorf("who has given up is told %v", err)
+	}
+	// While it is asked: the other end of a context that ends at any moment.
+	for i := range 200 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*5*time.Microsecond)
+		_ = held.Check(ctx)
+		_, _ = one.Claim(ctx, "edge-2")
+		cancel()
+	}
+	if err := held.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A tenure is over when its connection is: Postgres has given the lock to who asked for it first by then.
 func TestALostSessionEndsEveryTenure(t *testing.T) {
 	dsn := newDatabase(t)
