@@ -88,7 +88,7 @@ bench: setup ## run the benchmarks
 
 .PHONY: bench-fleet
 bench-fleet: setup ## measure the fleet: a table, and the same as lines in .bench/fleet.jsonl; some 6 minutes (docs/performance.md)
-	@BENCH_FLEET="$$PWD/.bench/fleet.jsonl" go test -count=1 -timeout 20m -run TestFiguresOfTheFleet ./test/bench
+	@BENCH_FLEET="$$PWD/.bench/fleet.jsonl" go test -v -count=1 -timeout 20m -run TestFiguresOfTheFleet ./test/bench
 
 .PHONY: nightly
 nightly: setup build ## run the long tests as well

@@ -23,7 +23,7 @@ type sizes struct {
 var (
 	whole = sizes{
 		cycles: 100, background: 1000, cold: []int{10_000, 100_000}, group: 2000, from: 10_000,
-		nodes: 100, many: 10_000, steady: 60 * time.Second, rounds: 40, requests: 1600,
+		nodes: 100, many: 10_000, steady: 30 * time.Second, rounds: 30, requests: 1200,
 	}
 	small = sizes{
 		cycles: 3, background: 50, cold: []int{500}, group: 100, from: 500,
@@ -53,6 +53,9 @@ func TestFiguresOfTheFleet(t *testing.T) {
 			return
 		}
 		t.Logf("%s: until %.0f s", part.name, time.Since(begin).Seconds())
+		if out != "" {
+			r.write(out)
+		}
 	}
 	if len(r.all) < 20 {
 		t.Errorf("there are %d figures only", len(r.all))
@@ -62,6 +65,5 @@ func TestFiguresOfTheFleet(t *testing.T) {
 		t.Logf("\n%s", text)
 		return
 	}
-	r.write(out)
 	fmt.Println(text)
 }

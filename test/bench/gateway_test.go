@@ -24,6 +24,7 @@ type gateway struct {
 	source   *source
 	observer *observer
 	fleet    *reconcile.Fleet
+	nodes    int
 }
 
 // newGateway looks after the nodes of a configuration, with grants that are there before its start.
@@ -37,7 +38,7 @@ func newGateway(t *testing.T, config *haproxyv1.Config, in haproxycfg.Input, s *
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gateway{t: t, source: s, observer: &observer{}}
+	g := &gateway{t: t, source: s, observer: &observer{}, nodes: len(targets)}
 	g.fleet = reconcile.New(reconcile.Options{Name: "bench", Targets: targets, Source: s, Observer: g.observer, Now: time.Now})
 	t.Cleanup(g.fleet.Stop)
 	return g
@@ -46,7 +47,8 @@ func newGateway(t *testing.T, config *haproxyv1.Config, in haproxycfg.Input, s *
 // until polls, and fails the test when it must be a hang.
 func (g *gateway) until(what string, ok func() bool) {
 	g.t.Helper()
-	ticker := time.NewTicker(time.Millisecond)
+	// To look at many nodes costs something itself.
+	ticker := time.NewTicker(time.Millisecond * time.Duration(1+g.nodes/20))
 	defer ticker.Stop()
 	for deadline := time.Now().Add(hang); !ok(); <-ticker.C {
 		if time.Now().After(deadline) {

@@ -113,14 +113,18 @@ func (l *line) answer() (int, error) {
 // ask sends one request and returns its status.
 func (l *line) ask(t *testing.T, request string) int {
 	t.Helper()
-	if err := l.send(request); err != nil {
-		t.Fatal(err)
-	}
-	status, err := l.answer()
+	status, err := l.try(request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return status
+}
+
+func (l *line) try(request string) (int, error) {
+	if err := l.send(request); err != nil {
+		return 0, err
+	}
+	return l.answer()
 }
 
 // cpu is the time that a process's first thread has run.

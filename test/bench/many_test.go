@@ -34,22 +34,31 @@ func manyConfig(t *testing.T, urls []string) (*haproxyv1.Config, haproxycfg.Inpu
 	return config, input
 }
 
-// measureMany measures a change on all of many nodes, and what it costs when nothing changes.
+// measureMany measures a change on all of many nodes that hold few grants, and that hold many; and what it costs that
+// nothing happens.
 func measureMany(t *testing.T, r *report, size sizes) {
+	measureNodes(t, r, size, size.background, max(1, size.cycles/4), false)
+	measureNodes(t, r, size, size.many, max(1, size.cycles/10), true)
+}
+
+func measureNodes(t *testing.T, r *report, size sizes, rows, cycles int, steady bool) {
+	t.Helper()
 	d := startDoubles(t, size.nodes)
 	config, input := manyConfig(t, d.urls)
 	s := newSource()
-	_, revision := s.give(size.many)
+	_, revision := s.give(rows)
 	g := newGateway(t, config, input, s)
+	defer g.fleet.Stop()
 	begin := time.Now()
 	g.fleet.Start()
 	g.settled(revision)
-	what := fmt.Sprintf("%d simulated nodes, %d grants each: ", size.nodes, size.many)
+	what := fmt.Sprintf("%d nodes, %d grants: ", size.nodes, rows)
 	r.add(what+"cold start", time.Since(begin).Seconds(), "s")
-	measureSteady(t, r, size, g, d, what)
-
+	if steady {
+		measureSteady(t, r, size, g, d, what)
+	}
 	var opened, closed []float64
-	for range max(1, size.cycles/2) {
+	for range cycles {
 		begin := time.Now()
 		grants, revision := s.give(1)
 		g.fleet.Wake()
@@ -61,7 +70,6 @@ func measureMany(t *testing.T, r *report, size sizes) {
 		g.enforced(grants[0], revision, false, begin)
 		closed = append(closed, ms(time.Since(begin)))
 	}
-	what = fmt.Sprintf("%d simulated nodes: ", size.nodes)
 	r.add(what+"grant to open on all, p50", median(opened), "ms")
 	r.atMost(what+"grant to open on all, p99", quantile(opened, 0.99), "ms", 1000)
 	r.add(what+"revoke to enforced on all, p50", median(closed), "ms")

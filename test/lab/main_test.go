@@ -61,8 +61,10 @@ func open(t *testing.T, options world.Options) *lab {
 func (l *lab) scenario(t *testing.T, name string, run func(t *testing.T, l *lab)) {
 	t.Run(name, func(t *testing.T) {
 		l := &lab{Stage: l.For(t), lines: l.lines}
+		defer func() { // also where it fails: the next one asks for the same
+			l.Do(stage.Carol, "haproxyaccess/revokeGrants", object{"everything": true, "reason": "the scenario is over", "idempotencyKey": stage.NewKey()})
+		}()
 		run(t, l)
-		l.Do(stage.Carol, "haproxyaccess/revokeGrants", object{"everything": true, "reason": "the scenario is over", "idempotencyKey": stage.NewKey()})
 	})
 }
 

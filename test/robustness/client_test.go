@@ -3,8 +3,10 @@ package robustness
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -77,6 +79,9 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		w.outOf(m, r, began)
 		return err
 	})
+	if errors.Is(err, errRefused) { // nothing has left
+		err = &net.OpError{Op: "dial", Net: "tcp", Err: err}
+	}
 	if err != nil {
 		return nil, err
 	}

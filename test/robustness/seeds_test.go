@@ -24,11 +24,11 @@ type trial struct {
 	nodes int
 }
 
-// of is a seed's own trial. Three in four have a large fleet; in a small one more happens to each node.
+// of is a seed's own trial. One in three has a large fleet; in a small one more happens to each node, and for longer.
 func of(seed uint64) trial {
-	t := trial{seed, largeFleet}
-	if seed%4 == 0 {
-		t.nodes = smallFleet
+	t := trial{seed, smallFleet}
+	if seed%3 == 1 {
+		t.nodes = largeFleet
 	}
 	if *size > 0 {
 		t.nodes = *size

@@ -27,8 +27,8 @@ const (
 	people = 8
 	// active is for how long things happen, in a large fleet for less, and calm how long everything then has to converge: a
 	// write that was given up may still arrive, an old worker may live on.
-	active, activeLarge = 50 * time.Second, 30 * time.Second
-	calm, calmLarge     = 80 * time.Second, 65 * time.Second
+	active, activeLarge = 50 * time.Second, 20 * time.Second
+	calm, calmLarge     = 80 * time.Second, 60 * time.Second
 )
 
 // kind is what a node has. A real one is reached by the client of the Data Plane API that the product has.
@@ -126,7 +126,7 @@ func (s *sim) broken() string {
 func (s *sim) addNode(i int) *node {
 	n := newNode(fmt.Sprintf("n%d", i), time.Duration(10+s.draw(25))*time.Second)
 	k := kind{bulk: s.draw(2) == 0, prober: s.draw(2) == 0, elders: s.draw(2) == 0, streams: s.draw(3) == 0, fast: i == 0}
-	if k.real = s.seed%3 == 0 && i < focus; k.real {
+	if k.real = s.seed%4 == 2 && i < focus && !(k.fast && s.large); k.real {
 		n.api = newAPI(i)
 	}
 	if s.draw(4) == 0 {
