@@ -192,7 +192,9 @@ func (v vote) takes(people [][]string, newcomer []string) bool {
 		return false
 	}
 	more := append(slices.Clone(people), newcomer)
-	return v.byChoice(func(c []Quorum) bool { return most(c, more, -1, 0) > most(c, people, -1, 0) && v.keeps(slices.Clone(c), people) })
+	return v.byChoice(func(c []Quorum) bool {
+		return most(c, more, -1, 0) > most(c, people, -1, 0) && v.keeps(slices.Clone(c), people)
+	})
 }
 
 // wants reports whether step s has a seat that can be left free without anybody losing theirs.
@@ -200,7 +202,9 @@ func (v vote) wants(people [][]string, s int) bool {
 	if v.ordered {
 		return v.at(people) == s
 	}
-	return !v.complete(people) && v.byChoice(func(c []Quorum) bool { return most(c, people, s, 1) == most(c, people, -1, 0) && v.keeps(slices.Clone(c), people) })
+	return !v.complete(people) && v.byChoice(func(c []Quorum) bool {
+		return most(c, people, s, 1) == most(c, people, -1, 0) && v.keeps(slices.Clone(c), people)
+	})
 }
 
 var (
