@@ -1,4 +1,4 @@
-# "make help" lists the targets. Debian 12 with Go 1.25 or later, Node.js and make is enough; as root, what is missing is
+# "make help" lists the targets. Debian 12 with Go 1.26 (an older one fetches it) and make is enough; as root, what is missing is
 # installed.
 
 SHELL := /bin/bash
