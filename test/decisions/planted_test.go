@@ -3,15 +3,15 @@ package decisions
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/haproxy-access/clutch-haproxy-access/test/planted"
 )
 
 // bug is a fault that could be made, as edits of the code. More than one where two places hold the same.
@@ -22,8 +22,17 @@ type bug struct {
 	test  string
 }
 
-// edit replaces one piece of text, which must be there once.
+// edit is a planted.Edit, short to write.
 type edit struct{ file, old, new string }
+
+func (b bug) overlay(t *testing.T, root string) string {
+	t.Helper()
+	var edits []planted.Edit
+	for _, e := range b.edits {
+		edits = append(edits, planted.Edit{File: e.file, Old: e.old, New: e.new})
+	}
+	return planted.Overlay(t, root, edits, nil)
+}
 
 const (
 	model  = "TestTheDecisionSideDoesWhatTheModelDoes"
@@ -37,7 +46,7 @@ func TestEachPlantedBugIsCaught(t *testing.T) {
 	root := moduleRoot(t)
 	for _, b := range bugs {
 		t.Run(b.name, func(t *testing.T) {
-			overlay := b.plant(t, root, t.TempDir()) // also where it is not tried: an edit that fits no more is found
+			overlay := b.overlay(t, root) // also where it is not tried: an edit that fits no more is found
 			if !b.quick && os.Getenv("NIGHTLY") == "" {
 				t.Skip("with NIGHTLY=1")
 			}
@@ -55,51 +64,12 @@ func moduleRoot(t *testing.T) string {
 	return strings.TrimSpace(string(out))
 }
 
-// plant writes the files with the bug, and what tells the go command to take them in place of the good ones.
-func (b bug) plant(t *testing.T, root, dir string) (overlay string) {
-	t.Helper()
-	replace := map[string]string{}
-	for i, e := range b.edits {
-		good := filepath.Join(root, filepath.FromSlash(e.file))
-		from := good
-		if earlier, ok := replace[good]; ok {
-			from = earlier
-		}
-		content, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := bytes.Count(content, []byte(e.old)); n != 1 {
-			t.Fatalf("%s has %d times %q: the bug cannot be planted any more", e.file, n, e.old)
-		}
-		bad := filepath.Join(dir, fmt.Sprintf("%d_%s", i, filepath.Base(e.file)))
-		if err := os.WriteFile(bad, bytes.Replace(content, []byte(e.old), []byte(e.new), 1), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[good] = bad
-	}
-	raw, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlay = filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(overlay, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return overlay
-}
-
 // mustBeCaught builds the tests with the bug and runs them by a few seeds. A bug by which they do not even compile is none.
 func (b bug) mustBeCaught(t *testing.T, root, overlay string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	binary := filepath.Join(t.TempDir(), "decisions.test")
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-overlay", overlay, "-o", binary, "./test/decisions")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build with the bug: %v\n%s", err, out)
-	}
+	binary := planted.Build(t, root, overlay, "test/decisions")
 	test := b.test
 	if test == "" {
 		test = model

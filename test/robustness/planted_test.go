@@ -3,7 +3,6 @@ package robustness
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/haproxy-access/clutch-haproxy-access/test/planted"
 )
 
 // bug is a fault that could be made, as one edit of the code: NAME stands for its name.
@@ -47,10 +48,10 @@ func TestEachPlantedBugIsNoticed(t *testing.T) {
 	units := map[string]string{}
 	for _, b := range bugs {
 		if units[b.pkg()] == "" {
-			units[b.pkg()] = build(t, root, overlay, b.pkg())
+			units[b.pkg()] = planted.Build(t, root, overlay, b.pkg())
 		}
 	}
-	simulation := build(t, root, overlay, "test/robustness")
+	simulation := planted.Build(t, root, overlay, "test/robustness")
 	t.Run("none", func(t *testing.T) {
 		for _, b := range bugs {
 			if out, failed := try(t, filepath.Join(root, b.pkg()), "", units[b.pkg()], "-test.run=^"+b.test+"$"); failed {
@@ -76,55 +77,16 @@ func TestEachPlantedBugIsNoticed(t *testing.T) {
 	}
 }
 
-// plant writes the files with the bugs, and what tells the go command to take them in place of the good ones.
+// plant makes every bug one that can be switched on.
 func plant(t *testing.T, root string) (overlay string) {
 	t.Helper()
-	texts := map[string]string{}
+	var edits []planted.Edit
+	files := map[string]string{}
 	for _, b := range bugs {
-		texts[filepath.Join(root, b.pkg(), "planted.go")] = fmt.Sprintf(switches, path.Base(b.pkg()))
-		good := filepath.Join(root, filepath.FromSlash(b.file))
-		text, there := texts[good]
-		if !there {
-			read, err := os.ReadFile(good)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text = string(read)
-		}
-		if n := strings.Count(text, b.old); n != 1 {
-			t.Fatalf("%s has %d times %q: the bug cannot be planted any more", b.file, n, b.old)
-		}
-		texts[good] = strings.Replace(text, b.old, strings.ReplaceAll(b.new, "NAME", strconv.Quote(b.name)), 1)
+		edits = append(edits, planted.Edit{File: b.file, Old: b.old, New: strings.ReplaceAll(b.new, "NAME", strconv.Quote(b.name))})
+		files[path.Join(b.pkg(), "planted.go")] = fmt.Sprintf(switches, path.Base(b.pkg()))
 	}
-	dir := t.TempDir()
-	replace := map[string]string{}
-	for good, text := range texts {
-		replace[good] = filepath.Join(dir, fmt.Sprintf("%d_%s", len(replace), filepath.Base(good)))
-		if err := os.WriteFile(replace[good], []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	raw, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlay = filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(overlay, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return overlay
-}
-
-// build builds a package's tests with the bugs.
-func build(t *testing.T, root, overlay, pkg string) (binary string) {
-	t.Helper()
-	binary = filepath.Join(t.TempDir(), filepath.Base(pkg)+".test")
-	c := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", overlay, "-o", binary, "./"+pkg)
-	c.Dir = root
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("build with the bugs: %v\n%s", err, out)
-	}
-	return binary
+	return planted.Overlay(t, root, edits, files)
 }
 
 // try runs tests with a bug, and reports whether they failed, by what they found and not by a crash of the go command.
