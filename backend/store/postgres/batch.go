@@ -35,8 +35,8 @@ func (t *tx) exec(query string, args ...any) error {
 
 // Head implements batch.Tx. It takes the one lock.
 func (t *tx) Head() (mark store.Mark, err error) {
-	var hash []byte
-	if err := t.stmt(readHead).QueryRowContext(t.ctx).Scan(&mark.Revision, &hash); err != nil {
+	var hash, limit []byte
+	if err := t.stmt(readHead).QueryRowContext(t.ctx).Scan(&mark.Revision, &hash, &limit); err != nil {
 		return store.Mark{}, fmt.Errorf("read the log's head: %w", err)
 	}
 	copy(mark.Hash[:], hash)

@@ -2,10 +2,13 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 
+	"github.com/haproxy-access/clutch-haproxy-access/backend/store/batch"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store/storetest"
 )
 
@@ -33,6 +36,20 @@ func child(job string) int {
 	return 0
 }
 
+// stand does what stops in its middle until the parent says to go on, and wants it to fail.
+func stand(do func(stop func()) error) error {
+	err := do(func() {
+		fmt.Println("holding")
+		var go1 string
+		_, _ = fmt.Scanln(&go1)
+	})
+	if err == nil {
+		return errors.New("it was carried out")
+	}
+	_, err = fmt.Println("lost")
+	return err
+}
+
 func work(ctx context.Context, job, dsn string) error {
 	db, err := open(ctx, dsn)
 	if err != nil {
@@ -43,6 +60,27 @@ func work(ctx context.Context, job, dsn string) error {
 		return storetest.Acknowledge(db, os.Stdout)
 	case "write":
 		return holdName(ctx, db)
+	case "stand at the head":
+		return stand(func(stop func()) error {
+			return db.Write(ctx, func(t batch.Tx) error {
+				if _, err := t.Head(); err != nil {
+					return err
+				}
+				stop()
+				_, err := t.Read(batch.Question{})
+				return err
+			})
+		})
+	case "stand at a row":
+		return stand(func(stop func()) error {
+			return db.Transact(ctx, func(tx *sql.Tx) error {
+				if _, err := tx.ExecContext(ctx, "UPDATE haproxyaccess.positions SET revision = 7 WHERE sink = 's'"); err != nil {
+					return err
+				}
+				stop()
+				return nil
+			})
+		})
 	case "race":
 		return storetest.Race(ctx, db, raceTransitions, os.Stdout)
 	case "once":

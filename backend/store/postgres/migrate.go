@@ -70,5 +70,5 @@ func begin(ctx context.Context, conn *sql.Conn) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("migrate store: %w", err)
 	}
-	return "BEGIN; SELECT pg_advisory_xact_lock(" + lock + "); " + makeVersions, nil
+	return "BEGIN; " + limitStandstill + "; SELECT pg_advisory_xact_lock(" + lock + "); " + makeVersions, nil
 }

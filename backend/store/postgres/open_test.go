@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/golang-migrate/migrate/v4"
 	migratepg "github.com/golang-migrate/migrate/v4/database/postgres"
@@ -151,6 +152,52 @@ func TestManyThatMigrateAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	opened(t, dsn)
+}
+
+// One that waited for its turn while another did all steps goes back none.
+func TestMigratingGoesOnFromWhereOthersHaveCome(t *testing.T) {
+	dsn := emptyDatabase(t)
+	db, err := Open(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	first, err := begin(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := Script(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.ExecContext(t.Context(), first); err != nil { // it has the lock
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- migrated(t.Context(), dsn, Known) }()
+	for waiting, deadline := 0, time.Now().Add(time.Minute); waiting == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the other does not wait")
+		}
+		err := db.QueryRow("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'").Scan(&waiting)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := conn.ExecContext(t.Context(), script); err != nil { // which ends in COMMIT
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if v, err := SchemaVersion(t.Context(), db); err != nil || v.Number != Known || v.Dirty {
+		t.Errorf("version %+v, %v", v, err)
+	}
 }
 
 // Clutch's migration tool is golang-migrate with the table that -namespace haproxyaccess names: either tool goes on where

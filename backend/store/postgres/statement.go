@@ -2,7 +2,8 @@ package postgres
 
 // What is done for every batch: prepared once for each connection. A batch's rows come as one array for each column.
 const (
-	readHead = "SELECT revision, hash FROM haproxyaccess.head FOR UPDATE"
+	// The one lock comes with the limit to how long it is held by who does not go on (see standstill): no question more.
+	readHead = "SELECT revision, hash, set_config('idle_in_transaction_session_timeout', '" + standstill + "', true) FROM haproxyaccess.head FOR UPDATE"
 	// The batch's first event is asked for by its revision, or its keys, where it has no event.
 	readBatch = `SELECT EXISTS (SELECT 1 FROM haproxyaccess.events WHERE revision = $2 AND batch = $1)
 		OR EXISTS (SELECT 1 FROM haproxyaccess.replays WHERE batch = $1)`

@@ -20,6 +20,14 @@ const (
 	settleLimit = 30 * time.Second
 )
 
+// standstill is after how many milliseconds Postgres ends a transaction whose client does not go on: a gateway that is
+// stopped, or cut off, within one holds up nobody for longer, the lock of the log included. Nothing of it is written, and the
+// gateway is told so when it goes on. It is set within each transaction, since the connections are Clutch's, and others use
+// them too.
+const standstill = "4000"
+
+const limitStandstill = "SET LOCAL idle_in_transaction_session_timeout = " + standstill
+
 // Commit implements store.Grants.
 func (db *DB) Commit(ctx context.Context, c store.Change) (int64, error) {
 	return db.queue.Commit(ctx, c)
@@ -28,7 +36,12 @@ func (db *DB) Commit(ctx context.Context, c store.Change) (int64, error) {
 // Transact implements sqlstore.Writer. The context ends the wait for a connection and do's statements, but not COMMIT: a
 // cancelled COMMIT could report a failure for what is on disk.
 func (db *DB) Transact(ctx context.Context, do func(*sql.Tx) error) error {
-	commit, err := db.transaction(ctx, do)
+	commit, err := db.transaction(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, limitStandstill); err != nil {
+			return fmt.Errorf("begin transaction: %w", err)
+		}
+		return do(tx)
+	})
 	if err != nil {
 		return err
 	}
@@ -84,7 +97,7 @@ func (db *DB) begin(ctx, lasting context.Context) (*sql.Tx, func(), error) {
 	}
 }
 
-// Write implements batch.Database.
+// Write implements batch.Database. do must ask for the head first, which limits how long it may stand still.
 func (db *DB) Write(ctx context.Context, do func(batch.Tx) error) error {
 	t := &tx{ctx: ctx, db: db}
 	_, _ = rand.Read(t.id[:]) // never fails

@@ -66,7 +66,8 @@ func (s Schema) Migrate(ctx context.Context, conn *sql.Conn, to int) (err error)
 	if err != nil {
 		return errors.Join(fmt.Errorf("migrate store: %w", err), conn.Close())
 	}
-	m, err := migrate.NewWithInstance("iofs", source, "store", &migrator{ctx: ctx, conn: conn, schema: s, to: to})
+	own := &migrator{ctx: ctx, conn: conn, schema: s, to: to}
+	m, err := migrate.NewWithInstance("iofs", source, "store", own)
 	if err != nil {
 		return errors.Join(fmt.Errorf("migrate store: %w", err), source.Close(), conn.Close())
 	}
@@ -84,7 +85,8 @@ func (s Schema) Migrate(ctx context.Context, conn *sql.Conn, to int) (err error)
 		if at.Number == to && !at.Dirty {
 			return nil
 		}
-		if err := m.Migrate(uint(min(at.Number+1, to))); err != nil && !errors.Is(err, migrate.ErrNoChange) {
+		own.step = min(at.Number+1, to)
+		if err := m.Migrate(uint(own.step)); err != nil && !errors.Is(err, migrate.ErrNoChange) && !errors.Is(err, errPassed) {
 			return fmt.Errorf("migrate store: %w", err)
 		}
 	}
@@ -110,13 +112,21 @@ type migrator struct {
 	conn   *sql.Conn
 	schema Schema
 	to     int
+	step   int // that is wanted next
 	failed bool
 	before error // of SetVersion, for Run
 }
 
 var _ database.Driver = (*migrator)(nil)
 
-func (m *migrator) Lock() error { return m.exec(m.schema.Begin) }
+// errPassed: while we waited for the lock another program went further than the step that we want. The library would take that
+// for an order to go back.
+var errPassed = errors.New("the schema is further already")
+
+func (m *migrator) Lock() error {
+	m.failed = false
+	return m.exec(m.schema.Begin)
+}
 
 func (m *migrator) Unlock() error {
 	end := "COMMIT"
@@ -162,6 +172,8 @@ func (m *migrator) Version() (version int, dirty bool, err error) {
 	case err != nil:
 	case v.Number > m.to:
 		err = fmt.Errorf("the schema is at version %d already; it does not go back to %d", v.Number, m.to)
+	case v.Number > m.step:
+		err = errPassed
 	case v.Number == 0:
 		return database.NilVersion, false, nil
 	}
