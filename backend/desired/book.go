@@ -158,7 +158,7 @@ func Build(fixed State, book *Book, now time.Time) Sheets {
 // check reports the first row that must not reach a node.
 func check(rows []Row) error {
 	for _, r := range rows {
-		if !canSend(r.Key) || !canSend(r.Value) {
+		if !CanSend(r.Key) || !CanSend(r.Value) {
 			return fmt.Errorf("row with the key %q cannot be put into a map", r.Key)
 		}
 	}

@@ -32,7 +32,7 @@ func Diff(want Table, have []Row) Changes {
 	for _, r := range have {
 		_, wanted := want[r.Key]
 		if n := count[r.Key]; n > 0 && (!wanted || n > 1) {
-			if !canSend(r.Key) {
+			if !CanSend(r.Key) {
 				c.Stuck, count[r.Key] = append(c.Stuck, r.Key), 0
 				continue
 			}

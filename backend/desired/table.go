@@ -32,8 +32,8 @@ type State map[Map]Table
 // a map file reads otherwise. The longest key has 128 + 1 + 31 + 1 + 63 = 224 bytes.
 var safe = regexp.MustCompile(`\A[A-Za-z0-9._:@+|/-]{1,256}\z`)
 
-// canSend reports whether a key or a value may reach a node. "." and ".." are segments of a path, not keys.
-func canSend(s string) bool { return safe.MatchString(s) && s != "." && s != ".." }
+// CanSend reports whether a key or a value may reach a node. "." and ".." are segments of a path, not keys.
+func CanSend(s string) bool { return safe.MatchString(s) && s != "." && s != ".." }
 
 // Rows are the table's rows, sorted by key.
 func (t Table) Rows() []Row {
@@ -59,12 +59,12 @@ func text(rows []Row) []byte {
 	return b.Bytes()
 }
 
-// Parse reads a map's file as HAProxy 2.6 does: a line that begins with # is nothing, and so is one without a key; the
-// key ends at the first space, tab or carriage return, the value is what is left of the line without the blanks around
-// it. A zero byte and a carriage return end a line for HAProxy, though the next begins after the newline only. Of rows
-// with the same key the first counts; exact says that the text is just what Text would write.
-func Parse(text []byte) (t Table, exact bool) {
-	t = Table{}
+// Lines reads the rows of a map's file as HAProxy 2.6 does: a line that begins with # is nothing, and so is one without a
+// key; the key ends at the first space, tab or carriage return, the value is what is left of the line without the blanks
+// around it, and empty where there is only a key. A zero byte and a carriage return end a line for HAProxy, though the next
+// begins after the newline only.
+func Lines(text []byte) []Row {
+	var rows []Row
 	for line := range strings.Lines(string(text)) {
 		line, _, _ = strings.Cut(line, "\x00")
 		if strings.HasPrefix(line, "#") {
@@ -72,8 +72,20 @@ func Parse(text []byte) (t Table, exact bool) {
 		}
 		key, rest := cutAny(strings.TrimLeft(line, " \t"), " \t\r\n")
 		value, _ := cutAny(strings.TrimLeft(rest, " \t"), "\r\n")
-		if _, there := t[key]; key != "" && !there {
-			t[key] = strings.TrimRight(value, " \t")
+		if key != "" {
+			rows = append(rows, Row{Key: key, Value: strings.TrimRight(value, " \t")})
+		}
+	}
+	return rows
+}
+
+// Parse reads a map's file (see Lines). Of rows with the same key the first counts; exact says that the text is just what
+// Text would write.
+func Parse(text []byte) (t Table, exact bool) {
+	t = Table{}
+	for _, r := range Lines(text) {
+		if _, there := t[r.Key]; !there {
+			t[r.Key] = r.Value
 		}
 	}
 	return t, bytes.Equal(t.Text(), text)

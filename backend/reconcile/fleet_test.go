@@ -17,10 +17,17 @@ import (
 	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
 )
 
-// Replace, Row, Purge and Cut make the model what a node may have beside.
+// Replace, Clear, Row, Purge and Cut make the model what a node may have beside.
 func (h *haproxy) Replace(ctx context.Context, m desired.Map, t desired.Table) error {
 	return h.do(ctx, "replace "+string(m), func() error {
 		h.running.maps[m] = t.Rows()
+		return nil
+	})
+}
+
+func (h *haproxy) Clear(ctx context.Context, m desired.Map) error {
+	return h.do(ctx, "clear "+string(m), func() error {
+		h.running.maps[m] = nil
 		return nil
 	})
 }

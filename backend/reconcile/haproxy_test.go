@@ -130,6 +130,9 @@ func (h *haproxy) Worker(ctx context.Context) (w reconcile.Worker, err error) {
 
 func (h *haproxy) Rows(ctx context.Context, m desired.Map) (rows []desired.Row, err error) {
 	err = h.do(ctx, "rows "+string(m), func() error {
+		if slices.ContainsFunc(h.running.maps[m], func(r desired.Row) bool { return r.Value == "" }) {
+			return reconcile.ErrFaultyRow // as the real API does
+		}
 		rows = slices.Clone(h.running.maps[m])
 		return nil
 	})
@@ -230,7 +233,7 @@ func load(pid int, files map[desired.Map][]byte) *process {
 	p := &process{pid: pid, started: time.Now(), maps: map[desired.Map][]desired.Row{}}
 	for _, m := range allMaps {
 		for line := range strings.Lines(string(files[m])) {
-			if key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " "); ok && key != "#" {
+			if key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " "); key != "" && key != "#" {
 				p.maps[m] = append(p.maps[m], desired.Row{Key: key, Value: value})
 			}
 		}
@@ -281,7 +284,7 @@ func (h *haproxy) takeLog() []string {
 func changing(log []string) []string {
 	changes := []string{}
 	for _, call := range log {
-		if word, _, _ := strings.Cut(call, " "); slices.Contains([]string{"remove", "set", "add", "write"}, word) {
+		if word, _, _ := strings.Cut(call, " "); slices.Contains([]string{"remove", "set", "add", "write", "clear", "replace"}, word) {
 			changes = append(changes, call)
 		}
 	}

@@ -44,6 +44,10 @@ func TestI1ToI4AndI8UnderRandomFaults(t *testing.T) {
 			defer func() { ended = recover() }()
 			time.Sleep(time.Until(begin))
 			h := &history{world: newWorld(rt), rt: rt}
+			h.target.Bulk = h.node
+			if rapid.Bool().Draw(rt, "prober") {
+				h.target.Prober = h.node
+			}
 			defer h.stop()
 			h.start()
 			rt.Repeat(h.steps())
@@ -125,13 +129,17 @@ func (h *history) end(c *chronicle) {
 // edit is a foreign hand that opens nothing of ours: what it opened would be its own deed until the next pass.
 func (h *history) edit(rt *rapid.T) {
 	h.foreign = true
-	kind := rapid.SampledFrom([]string{"add", "remove", "change", "double", "file"}).Draw(rt, "edit")
+	kind := rapid.SampledFrom([]string{"add", "remove", "change", "double", "file", "bare", "bare file"}).Draw(rt, "edit")
 	m := rapid.SampledFrom(allMaps).Draw(rt, "map")
 	h.node.edit(func(p *process, files map[desired.Map][]byte) {
 		rows := p.maps[m]
 		switch {
 		case kind == "add":
 			p.maps[m] = append(rows, desired.Row{Key: "mallory@example.com|prod/db", Value: "9999999999:foreign"})
+		case kind == "bare":
+			p.maps[m] = append(rows, desired.Row{Key: "mallory@example.com|prod/db"})
+		case kind == "bare file":
+			files[m] = append(files[m], "mallory@example.com|pr"...)
 		case kind == "file":
 			files[m] = append([]byte("mallory@example.com|prod/db 9999999999:foreign\n# x\n"), files[m]...)
 		case len(rows) == 0:
@@ -148,9 +156,9 @@ func (h *history) edit(rt *rapid.T) {
 // fault lets some calls go wrong. Reads do not lie: nobody could notice that.
 func (h *history) fault(rt *rapid.T) {
 	met := rapid.SampledFrom([]fault{refuse, lose, pretend, hang}).Draw(rt, "fault")
-	word := rapid.SampledFrom([]string{"rows", "file", "remove", "set", "add", "write", "worker"}).Draw(rt, "call")
+	word := rapid.SampledFrom([]string{"rows", "file", "remove", "set", "add", "write", "worker", "clear", "row "}).Draw(rt, "call")
 	every := rapid.IntRange(1, 3).Draw(rt, "every")
-	if met == pretend && slices.Contains([]string{"rows", "file", "worker"}, word) {
+	if met == pretend && slices.Contains([]string{"rows", "row ", "file", "worker"}, word) {
 		met = refuse
 	}
 	n := 0

@@ -16,7 +16,7 @@ func (p *pass) lease(ctx context.Context, first Worker) error {
 	if err != nil {
 		return err
 	}
-	v, err := p.look(ctx, desired.Leases)
+	v, err := p.see(ctx, desired.Leases)
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ func newLoop(f *Fleet, t Target) *loop {
 func (l *loop) inherit(older *loop) {
 	l.tenure, l.claimed, l.unsettled, l.record = older.tenure, older.claimed, older.unsettled, older.record
 	older.tenure = nil
+	l.before.left, l.before.owed = older.before.left, older.before.owed
 	l.state.inherit(older.state)
 	if l.tenure != nil {
 		l.state.writing = true
@@ -250,14 +251,17 @@ func (l *loop) carryOut(ctx context.Context, p *pass) error {
 
 func (l *loop) fail(attempt int64, err error, p *pass) {
 	// What the node holds now is not known: nothing that the next pass finds is anybody's drift.
-	l.before = memory{full: true, purge: true, cut: true}
+	l.before = memory{full: true, purge: true, cut: true, left: l.before.left, owed: l.before.owed}
+	if p.want != nil {
+		l.before.left, l.before.owed = p.want, p.owed
+	}
 	l.state.failed(attempt, err, p.result, l.record.pending(), l.unsettled)
 	l.fleet.options.Observer.Failed(l.target.Name, err)
 }
 
 func (l *loop) succeed(attempt int64, p *pass) {
 	r := &p.result
-	l.before = memory{sheets: p.want, worker: r.Worker, leases: r.Leases, cut: r.StreamsErr != nil, purge: r.EldersErr != nil}
+	l.before = memory{sheets: p.want, left: p.want, worker: r.Worker, leases: r.Leases, cut: r.StreamsErr != nil, purge: r.EldersErr != nil}
 	if r.Kind == Full {
 		l.lastFull = r.Read
 		if !r.Read.Before(l.unsettled) {

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 type Node interface {
 	// Worker says which worker answers, and what its node's clock shows. HAProxy being down is an error.
 	Worker(ctx context.Context) (Worker, error)
-	// Rows reads a running map in its order, doubles included.
+	// Rows reads a running map in its order, doubles included. ErrUnlisted and ErrFaultyRow are its errors of a node that
+	// answers and cannot list the map.
 	Rows(ctx context.Context, m desired.Map) ([]desired.Row, error)
 	// File reads a map's file: what the next worker will start with.
 	File(ctx context.Context, m desired.Map) ([]byte, error)
@@ -31,9 +33,19 @@ type Node interface {
 // context.DeadlineExceeded or context.Canceled counts as such without it.
 var ErrUnsettled = errors.New("the call may still be carried out")
 
-// Bulk replaces a running map at once: no request meets a part of it. It is not asked for tables of 8 KiB or less.
+var (
+	// ErrUnlisted is wrapped by the error of Rows where the node answers, but not with the map's rows.
+	ErrUnlisted = errors.New("the map's rows cannot be listed")
+	// ErrFaultyRow is an ErrUnlisted that stays as long as the row is there which it is about.
+	ErrFaultyRow = fmt.Errorf("%w: there is one without a value", ErrUnlisted)
+)
+
+// Bulk changes the whole of a running map.
 type Bulk interface {
+	// Replace replaces it at once: no request meets a part of it. It is not asked for tables of 8 KiB or less.
 	Replace(ctx context.Context, m desired.Map, t desired.Table) error
+	// Clear empties it, whatever it holds, also where its rows cannot be listed.
+	Clear(ctx context.Context, m desired.Map) error
 }
 
 // Prober reads single rows of a running map, so that a small change is verified without reading all of it.

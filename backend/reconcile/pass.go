@@ -21,6 +21,10 @@ type memory struct {
 	sheets desired.Sheets
 	worker Worker
 	leases desired.Table
+	// left are the sheets of the newest pass that knew what the node must hold, however it ended; owed are the rows that must
+	// go, and that no pass since the last one that succeeded has seen to be gone.
+	left desired.Sheets
+	owed owed
 	// full says that only a full pass will do, purge that older workers hold rows that are gone, or may, and cut that
 	// streams run for some.
 	full, purge, cut bool
@@ -45,6 +49,7 @@ type pass struct {
 	// written are the grants whose rows were written, and when; gone are the rows that were removed, by key.
 	written map[string]time.Time
 	gone    map[string]string
+	owed    owed
 	closed  bool // a row was taken away
 }
 
@@ -100,6 +105,7 @@ func (p *pass) desire(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", m, err)
 		}
 	}
+	p.owed = p.before.owed.after(p.before.left, p.want)
 	return nil
 }
 
@@ -134,10 +140,13 @@ func (p *pass) failed(ctx context.Context, err error) error {
 func (p *pass) converge(ctx context.Context, maps []desired.Map) error {
 	for round := range rounds {
 		views, err := p.survey(ctx, maps, round == 0)
-		if err != nil {
+		if views == nil {
 			return err
 		}
 		work := p.plan(maps, views)
+		if err != nil { // what can be seen is closed all the same
+			return errors.Join(err, p.shut(ctx, work))
+		}
 		if len(work) == 0 {
 			return nil
 		}
@@ -156,22 +165,34 @@ func (p *pass) converge(ctx context.Context, maps []desired.Map) error {
 type view struct {
 	rows []desired.Row
 	file []byte
+	// mended says that the rows could not be listed at first. taken are those that were taken out for it by their keys, as
+	// they are known, and emptied says that all others went as well.
+	mended  bool
+	taken   []desired.Row
+	emptied bool
 }
 
-// survey reads maps, and notes drift where they are read for the first time in this pass.
+// survey reads maps, and notes drift where they are read for the first time in this pass. Maps that the node cannot list are
+// missing from views, with an error; another error leaves no views.
 func (p *pass) survey(ctx context.Context, maps []desired.Map, drifts bool) (map[desired.Map]view, error) {
 	views := map[desired.Map]view{}
+	var unlisted []error
 	for _, m := range maps {
-		v, err := p.look(ctx, m)
+		v, err := p.see(ctx, m)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", m, err)
+			err = fmt.Errorf("%s: %w", m, err)
+			if !errors.Is(err, ErrUnlisted) || unsettled(err) || errors.Is(err, ErrNotWriter) {
+				return nil, err
+			}
+			unlisted = append(unlisted, err)
+			continue
 		}
 		views[m] = v
 		if drifts {
 			p.drift(m, v)
 		}
 	}
-	return views, nil
+	return views, errors.Join(unlisted...)
 }
 
 func (p *pass) look(ctx context.Context, m desired.Map) (v view, err error) {
@@ -186,7 +207,7 @@ func (p *pass) look(ctx context.Context, m desired.Map) (v view, err error) {
 
 func (p *pass) drift(m desired.Map, v view) {
 	before, known := p.before.sheets[m]
-	if !known {
+	if !known && !v.mended {
 		return
 	}
 	if d, there := newDrift(m, before, v); there {

@@ -69,14 +69,27 @@ type Drift struct {
 	Missing []string // keys that somebody removed
 	Rows    int
 	File    bool // the file was another than we had written
+	// Unlisted says that a row kept the map from being listed. If the file did not name it, nobody knows which it was, nor what
+	// else was there that the file did not have.
+	Unlisted bool
 }
 
-// newDrift compares what is there with what the last pass left; false if that is the same.
+// newDrift compares what is there with what the last pass left, nil if that is not known; false if that is the same.
 func newDrift(m desired.Map, before *desired.Sheet, v view) (Drift, bool) {
-	c := desired.Diff(before.Table, v.rows)
-	d := Drift{Map: m, File: string(v.file) != string(before.Text), Rows: c.Len() + len(c.Stuck)}
+	d := Drift{Map: m, Unlisted: v.mended}
+	var c desired.Changes
+	if before == nil { // only what nobody of us writes is known to be another's
+		c.Remove = bare(v.taken)
+	} else {
+		c = desired.Diff(before.Table, v.found(before.Table))
+		d.File = string(v.file) != string(before.Text)
+	}
 	d.Foreign = named(append(append(d.Foreign, c.Remove...), c.Stuck...))
 	d.Changed, d.Missing = named(keys(c.Set)), named(keys(c.Add))
+	d.Rows = c.Len() + len(c.Stuck)
+	if d.Unlisted {
+		d.Rows = max(d.Rows, 1)
+	}
 	return d, d.Rows > 0 || d.File
 }
 
@@ -90,6 +103,9 @@ func (d Drift) Names() []string {
 		for _, key := range kind.keys {
 			names = append(names, string(d.Map)+": "+kind.word+" "+key)
 		}
+	}
+	if d.Unlisted {
+		names = append(names, string(d.Map)+": a row that kept it from being listed")
 	}
 	if d.File {
 		names = append(names, string(d.Map)+": file")

@@ -34,7 +34,11 @@ type job struct {
 func (p *pass) plan(maps []desired.Map, views map[desired.Map]view) []*job {
 	var work []*job
 	for _, m := range maps {
-		want, v := p.want[m], views[m]
+		want := p.want[m]
+		v, seen := views[m]
+		if !seen {
+			continue
+		}
 		j := &job{m: m, want: want, changes: desired.Diff(want.Table, v.rows), file: !bytes.Equal(v.file, want.Text)}
 		if j.changes.Empty() && !j.file {
 			continue
@@ -79,6 +83,14 @@ func (p *pass) noteGone(c desired.Changes, rows []desired.Row) {
 // carryOut changes the node: what closes first, over all maps, in memory and in the files, and only then what opens. The
 // order is: rows that go, rows that change, files with rows that must go; then rows that are new, and the other files.
 func (p *pass) carryOut(ctx context.Context, work []*job) error {
+	if err := p.shut(ctx, work); err != nil {
+		return err
+	}
+	return p.open(ctx, work)
+}
+
+// shut does what closes.
+func (p *pass) shut(ctx context.Context, work []*job) error {
 	errs := []error{p.close(ctx, work)}
 	// A row that cannot be removed now must not stay in a file for that, nor keep another map's.
 	for _, j := range work {
@@ -86,10 +98,7 @@ func (p *pass) carryOut(ctx context.Context, work []*job) error {
 			errs = append(errs, j.failed(p.writeFile(ctx, j)))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	return p.open(ctx, work)
+	return errors.Join(errs...)
 }
 
 func (j *job) failed(err error) error {
@@ -200,7 +209,11 @@ func (p *pass) count(m desired.Map) {
 func (p *pass) remove(ctx context.Context, m desired.Map, key string) error {
 	p.closed = true
 	p.count(m)
-	return p.write(ctx, func(ctx context.Context) error { return p.target.Node.Remove(ctx, m, key) })
+	err := p.write(ctx, func(ctx context.Context) error { return p.target.Node.Remove(ctx, m, key) })
+	if err == nil {
+		delete(p.owed[m], key)
+	}
+	return err
 }
 
 func (p *pass) set(ctx context.Context, m desired.Map, r desired.Row) error {

@@ -24,7 +24,7 @@ func TestFleetOfThreeNodes(t *testing.T) {
 		{"I1 data plane killed", dataPlaneKilled},
 		{"I3 I5 gateway killed", gatewayKilled},
 		{"I1 map file damaged", mapFileDamaged},
-		{"I3 map row without a value", rowWithoutValue},
+		{"I1 map row without a value", rowWithoutValue},
 		{"I3 lines slow and cut", linesSlowAndCut},
 	} {
 		l.scenario(t, s.name, s.run)

@@ -229,12 +229,14 @@ func (l *link) Rows(ctx context.Context, m desired.Map) (rows []desired.Row, err
 	l.own(m)
 	began := time.Now()
 	err = l.call(ctx, "rows", false, func(bool) error {
-		return l.node.runtime(func() {
-			rows = slices.Clone(l.node.running.maps[m])
-			if m == desired.Grants {
+		listed := error(nil)
+		down := l.node.runtime(func() {
+			rows, listed = l.node.running.list(m)
+			if m == desired.Grants && listed == nil {
 				l.node.looked[l.gateway.name] = began
 			}
 		})
+		return errors.Join(down, listed)
 	})
 	return rows, err
 }
@@ -323,6 +325,13 @@ func (l *link) WriteFile(ctx context.Context, m desired.Map, text []byte) error 
 			l.node.leaseGiven = time.Now()
 		}
 		return nil
+	})
+}
+
+func (l *link) Clear(ctx context.Context, m desired.Map) error {
+	l.own(m)
+	return l.call(ctx, "clear", true, func(bool) error {
+		return l.node.runtime(func() { l.node.running.maps[m] = nil })
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy/dataplane/dataplanetest"
 )
 
@@ -29,6 +30,14 @@ type worker struct {
 type stream struct{ key, id string }
 
 func (w *worker) alive(now time.Time) bool { return w.ends.IsZero() || now.Before(w.ends) }
+
+// list is what the Data Plane API answers: over a row without a value it fails.
+func (w *worker) list(m desired.Map) ([]desired.Row, error) {
+	if slices.ContainsFunc(w.maps[m], func(r desired.Row) bool { return r.Value == "" }) {
+		return nil, reconcile.ErrFaultyRow
+	}
+	return slices.Clone(w.maps[m]), nil
+}
 
 func (w *worker) value(m desired.Map, key string) string {
 	for _, r := range w.maps[m] {
@@ -61,6 +70,7 @@ type node struct {
 	joined   time.Time
 
 	weather weather
+	bare    bool                  // rows without a value may come: its map can be emptied
 	api     *dataplanetest.Server // what the real client speaks to; nil: none does
 	// What the judge is told.
 	disturbed  time.Time            // somebody else has last written to memory or files, or has started HAProxy with other files
@@ -92,8 +102,8 @@ func (n *node) load(pid int) *worker {
 	w := &worker{pid: pid, loaded: now, took: now, maps: map[desired.Map][]desired.Row{}, tainted: map[string]bool{}}
 	for _, m := range allMaps {
 		for line := range strings.Lines(n.files[m]) {
-			key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-			if ok && key != "#" {
+			key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+			if key != "" && key != "#" && (value != "" || n.bare) {
 				w.maps[m] = append(w.maps[m], desired.Row{Key: key, Value: value})
 			}
 		}
@@ -171,6 +181,8 @@ func (n *node) edit(kind int, m desired.Map, ended string) {
 		value = desired.LeaseOff
 	case ended != "":
 		value = ended
+	case n.bare && len(rows)%2 == 0:
+		value = "" // a row that keeps the map from being listed
 	}
 	switch {
 	case kind == 0:

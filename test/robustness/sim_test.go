@@ -140,7 +140,7 @@ func (s *sim) addNode(i int) *node {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kinds[n.name] = k
+	s.kinds[n.name], n.bare = k, k.bulk
 	s.nodes = append(s.nodes, n)
 	return n
 }

@@ -40,13 +40,28 @@ func offset(c dataplane.Clock) time.Duration {
 func (n node) Rows(ctx context.Context, m desired.Map) ([]desired.Row, error) {
 	entries, err := n.client.Entries(ctx, string(m))
 	if err != nil {
-		return nil, err
+		return nil, unlisted(err)
 	}
 	rows := make([]desired.Row, len(entries))
 	for i, e := range entries {
 		rows[i] = desired.Row{Key: e.Key, Value: e.Value}
 	}
 	return rows, nil
+}
+
+// unlisted is the error of a list, by which reconcile knows that the node itself answers.
+func unlisted(err error) error {
+	var e *dataplane.Error
+	switch {
+	case errors.Is(err, dataplane.ErrFaultyRow):
+		return fmt.Errorf("%w (%w)", err, reconcile.ErrFaultyRow)
+	case !errors.As(err, &e) || errors.Is(err, dataplane.ErrHAProxyDown):
+		return err
+	case e.Status >= http.StatusInternalServerError,
+		errors.Is(err, dataplane.ErrMalformed), errors.Is(err, dataplane.ErrTooLarge):
+		return fmt.Errorf("%w (%w)", err, reconcile.ErrUnlisted)
+	}
+	return err
 }
 
 // File implements reconcile.Node. A file that somebody took away is made anew, empty, which opens nothing: without it no pass
@@ -96,6 +111,11 @@ func (n node) Add(ctx context.Context, m desired.Map, r desired.Row) error {
 // WriteFile implements reconcile.Node.
 func (n node) WriteFile(ctx context.Context, m desired.Map, text []byte) error {
 	return written(n.client.PutMapFile(ctx, string(m), text))
+}
+
+// Clear implements reconcile.Bulk.
+func (n node) Clear(ctx context.Context, m desired.Map) error {
+	return written(n.client.ClearMap(ctx, string(m)))
 }
 
 // Replace implements reconcile.Bulk.

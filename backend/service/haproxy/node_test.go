@@ -234,6 +234,47 @@ func TestI2NodeReadsOneRowAndKnowsWhenItIsGone(t *testing.T) {
 	}
 }
 
+// Only a row that cannot be listed is a reason to take the whole map away; any answer of a node that cannot list is one to
+// close what is known to be wrong.
+func TestNodeTellsAMapThatCannotBeListedFromANodeThatIsAway(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare          func(*dataplanetest.Server)
+		unlisted, faulty bool
+	}{
+		"a row without a value": {func(s *dataplanetest.Server) {
+			s.EditMemory("grants.map", func([]dataplanetest.Entry) []dataplanetest.Entry { return []dataplanetest.Entry{{Key: "x"}} })
+		}, true, true},
+		"an internal error": {meeting(dataplanetest.Status500), true, false},
+		"a proxy's error":   {meeting(dataplanetest.Status503), true, false},
+		"half an answer":    {meeting(dataplanetest.TruncateJSON), true, false},
+		"a cut connection":  {meeting(dataplanetest.CutBody), false, false},
+		"no answer":         {meeting(dataplanetest.Refuse), false, false},
+		"the wrong word":    {meeting(dataplanetest.Status401), false, false},
+		"HAProxy is down":   {func(s *dataplanetest.Server) { s.SetDown(true) }, false, false},
+		"no such map":       {func(s *dataplanetest.Server) { s.RemoveMap("grants.map") }, false, false},
+	} {
+		for _, dialect := range []string{"v2", "v3"} {
+			api := dataplanetest.New(t, "grants.map")
+			api.SetDialect(dialect)
+			n := node{api.Client(t)}
+			if _, err := n.Rows(t.Context(), desired.Grants); err != nil {
+				t.Fatal(err)
+			}
+			c.prepare(api)
+			_, err := n.Rows(t.Context(), desired.Grants)
+			if err == nil || errors.Is(err, reconcile.ErrUnlisted) != c.unlisted || errors.Is(err, reconcile.ErrFaultyRow) != c.faulty {
+				t.Errorf("%s, %s: %v", name, dialect, err)
+			}
+		}
+	}
+}
+
+func meeting(f dataplanetest.Fault) func(*dataplanetest.Server) {
+	return func(s *dataplanetest.Server) {
+		s.SetFault(func(dataplanetest.Call) dataplanetest.Fault { return f })
+	}
+}
+
 // Without it no pass could be made, and a revoked grant's row would stay: seen where somebody removed a map's file.
 func TestAFileThatIsGoneIsMadeAnew(t *testing.T) {
 	for _, dialect := range []string{"v2", "v3"} {

@@ -84,7 +84,7 @@ func (o *observer) Failed(node string, err error) {
 func (o *observer) Drifted(node string, d reconcile.Drift) {
 	o.node(node).Counter("drift").Inc(int64(max(d.Rows, 1)))
 	o.log.Error("somebody else changed a map of ours; it is repaired", zap.String("node", node),
-		zap.String("map", string(d.Map)), zap.Bool("file", d.File), zap.Int("rows", d.Rows), zap.Strings("foreign", d.Foreign),
+		zap.String("map", string(d.Map)), zap.Bool("file", d.File), zap.Bool("unlisted", d.Unlisted), zap.Int("rows", d.Rows), zap.Strings("foreign", d.Foreign),
 		zap.Strings("changed", d.Changed), zap.Strings("missing", d.Missing))
 }
 

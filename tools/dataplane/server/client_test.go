@@ -59,6 +59,39 @@ func TestTheClientsBulkArrivesWholeInARealHAProxy(t *testing.T) {
 	}
 }
 
+// A file that was cut within a key leaves a row that keeps the whole map from being listed. It goes by its key, as long as
+// that is known, or with all rows; what is in the file then is of no account to a running worker.
+func TestTheClientGetsRidOfARowWithoutAValueInARealHAProxy(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(t)
+	text := "alice@example.com|prod/app 1:a\nbob@example.com|pr"
+	for _, remove := range []func() error{
+		func() error { return c.DeleteEntry(t.Context(), "grants.map", "bob@example.com|pr") },
+		func() error { return c.ClearMap(t.Context(), "grants.map") },
+		func() error { return c.ReplaceMap(t.Context(), "grants.map", lines(300, 48)) },
+	} {
+		if err := os.WriteFile(w.mapFile, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.reload(t)
+		if _, err := c.Entries(t.Context(), "grants.map"); !errors.Is(err, dataplane.ErrFaultyRow) {
+			t.Fatalf("error is %v", err)
+		}
+		if got := w.through(t, "alice@example.com|prod/app"); got != "1:a" {
+			t.Fatalf("HAProxy holds %q", got)
+		}
+		if err := remove(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Entries(t.Context(), "grants.map"); err != nil {
+			t.Error(err)
+		}
+		if got := w.read(t, w.mapFile); got != text {
+			t.Errorf("file: %q", got)
+		}
+	}
+}
+
 func TestTheClientsServerIsUpAndDrains(t *testing.T) {
 	w := newWorld(t)
 	c := w.client(t)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
 	"net/http"
@@ -89,8 +90,9 @@ func (s *Server) withFile(f func()) {
 	f()
 }
 
-// recovered answers a panic as the real program does: 500 and plain text. An
-// empty bulk PUT is such a case inside client-native.
+// recovered answers a panic as the real program does: 500, and what happened as
+// plain text. An empty bulk PUT is such a case inside client-native, and so is
+// the list of a map that has a row without a value.
 func (s *Server) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -100,7 +102,10 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 			}
 			if cause != nil {
 				s.log.Printf("panic in %s %s: %v", r.Method, r.Pattern, cause)
-				http.Error(w, "internal error", http.StatusInternalServerError)
+				w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+				w.WriteHeader(http.StatusInternalServerError)
+				// An error here is a client that has gone: nobody is left to tell.
+				_ = json.NewEncoder(w).Encode(map[string]any{"code": http.StatusInternalServerError, "message": fmt.Sprint(cause)})
 			}
 		}()
 		next.ServeHTTP(w, r)

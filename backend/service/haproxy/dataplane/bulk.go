@@ -33,6 +33,19 @@ func (c *Client) ReplaceMap(ctx context.Context, mapName string, entries []Entry
 	}, rows)
 }
 
+// ClearMap empties a map of the running worker; the file stays as it is. It does so whatever is in the map, also where that
+// cannot be listed.
+func (c *Client) ClearMap(ctx context.Context, mapName string) error {
+	if err := checkMapName(mapName); err != nil {
+		return err
+	}
+	_, err := c.do(ctx, request{
+		op: "clear map", method: http.MethodDelete, target: func(d *dialect) target { return d.bulk(mapName) },
+		wants: []int{http.StatusNoContent},
+	})
+	return err
+}
+
 func bulkPayload(op string, entries []Entry) (models.MapEntries, error) {
 	size := 0
 	lines := make([]int, len(entries))

@@ -209,6 +209,53 @@ func TestUnclearListIsNoList(t *testing.T) {
 	wantIs(t, err, dataplane.ErrTooLarge)
 }
 
+// The text is that of the real API, 2.9.27 and 3.2.0, for a map that HAProxy filled from a file with a line "bob|p/a".
+func TestAFaultyRowIsToldFromWhateverElseKeepsAMapFromBeingListed(t *testing.T) {
+	const text = `{"code":500,"message":"runtime error: index out of range [2] with length 2: /usr/local/go/src/runtime/asm_amd64.s:2129 panicBounds"}`
+	for _, test := range []struct {
+		status int
+		body   string
+		want   bool
+	}{
+		{500, text, true},
+		{500, "runtime error: index out of range [2] with length 2\ngoroutine 1 [running]:", true},
+		{500, `{"code":500,"message":"internal error"}`, false},
+		{500, "", false},
+		{502, text, false},
+		{404, text, false},
+	} {
+		_, err := answering(t, test.status, "text/plain; charset=utf-8", test.body).Entries(ctx(t), grants)
+		if err == nil || errors.Is(err, dataplane.ErrFaultyRow) != test.want {
+			t.Errorf("%d %s: error is %v", test.status, test.body, err)
+		}
+	}
+}
+
+func TestAFaultyRowGoesByItsKeyOrWithTheMap(t *testing.T) {
+	inBoth(t, func(t *testing.T) {
+		s, c := start(t)
+		s.EditFile(grants, "x 1\n")
+		bare := dataplane.Entry{Key: "bob@example.com|prod/app"}
+		for name, remove := range map[string]func() error{
+			"by its key":   func() error { return c.DeleteEntry(ctx(t), grants, bare.Key) },
+			"with the map": func() error { return c.ClearMap(ctx(t), grants) },
+		} {
+			memory(s, row, bare)
+			_, err := c.Entries(ctx(t), grants)
+			wantIs(t, err, dataplane.ErrFaultyRow)
+			noError(t, remove())
+			got, err := c.Entries(ctx(t), grants)
+			noError(t, err)
+			if want := map[string]int{"by its key": 1}[name]; len(got) != want {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
+		if s.File(grants) != "x 1\n" {
+			t.Errorf("file changed to %q", s.File(grants))
+		}
+	})
+}
+
 func TestEmptyMapIsAnEmptyList(t *testing.T) {
 	inBoth(t, func(t *testing.T) {
 		_, c := start(t)

@@ -27,6 +27,7 @@ var (
 	ErrExists       = errors.New("already exists")                             // entry or server
 	ErrNoEntry      = errors.New("no such map entry")
 	ErrNoMap        = errors.New("no such map")
+	ErrFaultyRow    = errors.New("a row without a value keeps the map from being listed")
 	ErrNoServer     = errors.New("no such server")
 	ErrTooSmall     = errors.New("payload too small for an atomic replace")
 	ErrRejected     = errors.New("configuration refused by haproxy")        // before it took effect

@@ -126,6 +126,7 @@ func everyCall(c *dataplane.Client) map[string]func(context.Context) error {
 		"MapFile":       func(ctx context.Context) error { _, err := c.MapFile(ctx, grants); return err },
 		"PutMapFile":    func(ctx context.Context) error { return c.PutMapFile(ctx, grants, []byte("a 1\n")) },
 		"ReplaceMap":    func(ctx context.Context) error { return c.ReplaceMap(ctx, grants, manyEntries(300)) },
+		"ClearMap":      func(ctx context.Context) error { return c.ClearMap(ctx, grants) },
 		"CreateMapFile": func(ctx context.Context) error { _, err := c.CreateMapFile(ctx, "hosts.map"); return err },
 		"StoredFile": func(ctx context.Context) error {
 			_, _, _, err := c.StoredFile(ctx, "403.html")

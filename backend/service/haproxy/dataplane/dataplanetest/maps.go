@@ -43,13 +43,15 @@ func (s *Server) mapEntries(w http.ResponseWriter, c call) {
 	}
 }
 
+// listEntries fails over a row without a value, as the real one's reader of HAProxy's lines does.
 func listEntries(w http.ResponseWriter, entries []Entry) {
 	rows := []entryJSON{}
 	for _, e := range entries {
 		if e.Value == "" {
 			w.Header().Set("Content-Type", "text/plain")
 			w.WriteHeader(http.StatusInternalServerError)
-			_, _ = w.Write([]byte("runtime error: index out of range [2] with length 2\ngoroutine 1 [running]:"))
+			_, _ = w.Write([]byte(`{"code":500,"message":"runtime error: index out of range [2] with length 2: ` +
+				`/usr/local/go/src/runtime/asm_amd64.s:2129 panicBounds"}`))
 			return
 		}
 		rows = append(rows, entryJSON{ID: "0x55d155c6fbf0", Key: e.Key, Value: e.Value})
@@ -121,11 +123,28 @@ func (m *mapState) remove(w http.ResponseWriter, c call) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// bulk adds the lines of a small payload and replaces the map by a large one.
+// clear empties a map of the running worker, and leaves the file.
+func (s *Server) clear(w http.ResponseWriter, c call) {
+	m, ok := s.loaded(c.name)
+	switch {
+	case s.down:
+		problem(w, http.StatusNotFound, c.said(dialError("clear map")+" not found"))
+	case !ok:
+		problem(w, http.StatusNotFound, c.said(unknownMap+"not found"))
+	default:
+		m.memory = nil
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// bulk adds the lines of a small payload and replaces the map by a large one, or clears it.
 func (s *Server) bulk(w http.ResponseWriter, c call) {
 	m, ok := s.loaded(c.name)
 	var rows []entryJSON
 	switch {
+	case c.method == http.MethodDelete && c.name != "":
+		s.clear(w, c)
+		return
 	case c.method != http.MethodPut || c.name == "":
 		notAllowed(w, c)
 		return
