@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -222,11 +223,11 @@ func TestALargeMapThatCannotBeListedIsReplacedAtOnce(t *testing.T) {
 // deaf does not list grants.map, for no reason that a row could have.
 type deaf struct {
 	*haproxy
-	off bool
+	on atomic.Bool
 }
 
 func (d *deaf) Rows(ctx context.Context, m desired.Map) ([]desired.Row, error) {
-	if m == desired.Grants && !d.off {
+	if m == desired.Grants && d.on.Load() {
 		return nil, errors.Join(errNode, reconcile.ErrUnlisted)
 	}
 	return d.haproxy.Rows(ctx, m)
@@ -235,14 +236,14 @@ func (d *deaf) Rows(ctx context.Context, m desired.Map) ([]desired.Row, error) {
 // A list that fails otherwise is no reason to take away what may be right.
 func TestAListThatFailsOtherwiseClosesWhatMustGoAndNothingElse(t *testing.T) {
 	inWorld(t, func(w *world) {
-		d := &deaf{haproxy: w.node, off: true}
+		d := &deaf{haproxy: w.node}
 		w.target.Node, w.target.Bulk = d, w.node
 		w.source.give(alice("g1", "staging"))
 		w.source.give(granted("g2", "bob@example.com", "staging"))
 		g3 := granted("g3", "carol@example.com", "staging")
 		w.source.give(g3)
 		w.start()
-		d.off = false
+		d.on.Store(true)
 		w.mustFailFull()
 		w.node.takeLog()
 		w.source.end("g1")
