@@ -89,7 +89,7 @@ func checkInputs(inputs map[string]string) error {
 var allStates, allVerbs = words()
 
 func words() (states []grant.State, verbs []grant.Verb) {
-	verbs = []grant.Verb{grant.Refuse, grant.PutLock, grant.LiftLock, grant.LoadPolicy}
+	verbs = grant.WithoutGrant()
 	for _, t := range grant.Transitions() {
 		states, verbs = append(states, t.To), append(verbs, t.Verb)
 	}

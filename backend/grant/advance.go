@@ -44,6 +44,7 @@ type Event struct {
 	// Longer is, of a step of an extension, how much longer the grant is to be open by it. A Refuse that has it is of an
 	// extension, and names the grant.
 	Longer time.Duration
+	Drift  Drift // of FindDrift; its Grant has an environment if the node serves just one, and is empty otherwise
 }
 
 // Advance applies one action at the time at. It is the only way in which a grant changes. The grant that it returns has

@@ -39,17 +39,20 @@ const (
 	LiftLock Verb = "unlock"
 	// LoadPolicy: another policy is in force.
 	LoadPolicy Verb = "policy"
+	// RefusePolicy: the policy's files have changed and are no policy; the one before stays in force.
+	RefusePolicy Verb = "policy_refused"
+	// FindDrift: a node's maps were changed by somebody else; see Drift.
+	FindDrift Verb = "drift"
 )
 
+// withoutGrant are the verbs of events without a grant.
+var withoutGrant = []Verb{Refuse, PutLock, LiftLock, LoadPolicy, RefusePolicy, FindDrift}
+
+// WithoutGrant is a copy of the list of verbs whose events change no grant. The store's schema holds the same.
+func WithoutGrant() []Verb { return slices.Clone(withoutGrant) }
+
 // OfGrant reports whether events of this verb change a grant.
-func (v Verb) OfGrant() bool {
-	switch v {
-	case Refuse, PutLock, LiftLock, LoadPolicy:
-		return false
-	default:
-		return true
-	}
-}
+func (v Verb) OfGrant() bool { return !slices.Contains(withoutGrant, v) }
 
 // Opens reports whether the verb makes access, or leads to it: what a lock stops.
 func (v Verb) Opens() bool {

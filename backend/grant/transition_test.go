@@ -51,7 +51,7 @@ var (
 	everyVerb  = []Verb{
 		"", Request, Approve, Complete, Withdraw, Activate, Deny, Cancel, Lapse, Expire, Revoke,
 		AskExtension, Extend, DenyExtension, CancelExtension, LapseExtension, DoReview, ReviewOverdue,
-		Refuse, PutLock, LiftLock, LoadPolicy, "reopen", "Activate",
+		Refuse, PutLock, LiftLock, LoadPolicy, RefusePolicy, FindDrift, "reopen", "Activate",
 	}
 )
 
@@ -196,6 +196,8 @@ func TestWhatVerbsDo(t *testing.T) {
 		PutLock:         {false, false},
 		LiftLock:        {false, false},
 		LoadPolicy:      {false, false},
+		RefusePolicy:    {false, false},
+		FindDrift:       {false, false},
 	}
 	for verb, want := range tests {
 		if verb.OfGrant() != want.ofGrant || verb.Opens() != want.opens {

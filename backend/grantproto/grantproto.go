@@ -61,6 +61,18 @@ func Lock(l grant.Lock) *v1.Lock {
 	}
 }
 
+// Drift is a drift's message; nil for none.
+func Drift(d grant.Drift) *v1.Drift {
+	if d.Node == "" {
+		return nil
+	}
+	return &v1.Drift{
+		Node: d.Node, Environments: d.Environments, FirstTime: Time(d.First), LastTime: Time(d.Last),
+		Passes: uint64(d.Passes), UnrepairedPasses: uint64(d.Unrepaired), ForeignRows: uint64(d.Foreign),
+		ChangedRows: uint64(d.Changed), MissingRows: uint64(d.Missing), Files: d.Files, Rows: d.Rows,
+	}
+}
+
 // Event is the message of an entry in the log.
 func Event(entry store.Entry) *v1.GrantEvent {
 	e := entry.Event
@@ -73,9 +85,9 @@ func Event(entry store.Entry) *v1.GrantEvent {
 		Duration: Duration(g.Duration), Reason: g.Reason, Inputs: g.Inputs, Rule: g.Rule, Policy: g.Policy,
 		PolicyHash: g.PolicyHash, Explanation: g.Explanation, Groups: g.Groups, GroupsSource: g.GroupsSource,
 		GroupsTime: Time(g.GroupsAt), BreakGlass: g.BreakGlass, Notify: g.Notify, Approvals: Approvals(g.Approvals),
-		Lock: Lock(e.Lock), ExtensionDuration: Duration(e.Longer),
+		Lock: Lock(e.Lock), ExtensionDuration: Duration(e.Longer), Drift: Drift(e.Drift),
 	}
-	if !e.Verb.OfGrant() && e.Verb != grant.Refuse {
+	if e.Verb == grant.PutLock || e.Verb == grant.LiftLock {
 		p.Environment, p.Pool, p.Subject = e.Lock.Environment, e.Lock.Pool, string(e.Lock.Subject)
 	}
 	return p

@@ -15,6 +15,7 @@ type signal chan reconcile.Result
 func (s signal) Passed(_ string, r reconcile.Result) { s <- r }
 func (s signal) Failed(string, error)                {}
 func (s signal) Drifted(string, reconcile.Drift)     {}
+func (s signal) DriftNotKept(string, error)          {}
 func (s signal) Elected(string, bool)                {}
 func (s signal) until(kind reconcile.Kind, revision int64) {
 	for r := range s {

@@ -12,7 +12,6 @@ import (
 func TestDriftIsRepairedAndReportedByName(t *testing.T) {
 	aliceRow := desired.Row{Key: aliceProd, Value: inAnHour + ":g1"}
 	bobRow := desired.Row{Key: bobProd, Value: inAnHour + ":g2"}
-	mallory := "mallory@example.com|prod/db"
 	for name, c := range map[string]struct {
 		edit func(p *process, files map[desired.Map][]byte)
 		want reconcile.Drift
@@ -41,13 +40,13 @@ func TestDriftIsRepairedAndReportedByName(t *testing.T) {
 			func(_ *process, files map[desired.Map][]byte) {
 				files[desired.Grants] = append(files[desired.Grants], []byte(mallory+" 9999999999:g9\n")...)
 			},
-			reconcile.Drift{Map: desired.Grants, File: true},
+			reconcile.Drift{Map: desired.Grants, File: true, InFile: reconcile.FileRows{Foreign: []string{mallory}}},
 		},
 		"the file was cut off": {
 			func(_ *process, files map[desired.Map][]byte) {
 				files[desired.Grants] = files[desired.Grants][:len(files[desired.Grants])-5]
 			},
-			reconcile.Drift{Map: desired.Grants, File: true},
+			reconcile.Drift{Map: desired.Grants, File: true, InFile: reconcile.FileRows{Changed: []string{bobProd}}},
 		},
 		"a host was moved to another pool": {
 			func(p *process, _ map[desired.Map][]byte) { p.maps[desired.Hosts][0].Value = "staging/db" },

@@ -25,6 +25,8 @@ type Options struct {
 	Board Board
 	// Ledger is told what became of grants; nil: nobody is.
 	Ledger Ledger
+	// Journal is told of drift; nil: the observer alone is.
+	Journal Journal
 	// Jitter is a time up to d by chance; nil: rand.N. A test that is to be repeated has its own.
 	Jitter func(node string, d time.Duration) time.Duration
 }
@@ -35,6 +37,7 @@ type Fleet struct {
 	timing   Timing
 	feed     *feed
 	recorder *recorder
+	journal  *journal
 	notices  *notices
 
 	changing sync.Mutex // held while loops come and go
@@ -58,7 +61,7 @@ func New(o Options) *Fleet {
 		options: o, timing: o.Timing.withDefaults(), feed: newFeed(o.Source, o.Endings, o.Now), notices: newNotices(o.Board),
 		changed: make(chan struct{}), departed: map[string]*state{},
 	}
-	f.recorder = newRecorder(o, f.timing)
+	f.recorder, f.journal = newRecorder(o, f.timing), newJournal(o, f.timing)
 	for _, t := range o.Targets {
 		f.loops = append(f.loops, newLoop(f, t))
 	}
@@ -78,6 +81,9 @@ func (f *Fleet) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	f.cancel = cancel
 	f.helpers.Go(func() { f.recorder.run(ctx) })
+	if f.options.Journal != nil {
+		f.helpers.Go(func() { f.journal.run(ctx) })
+	}
 	if f.options.Board != nil {
 		f.helpers.Go(func() { f.notices.publish(ctx) })
 	}

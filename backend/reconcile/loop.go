@@ -217,6 +217,9 @@ func (l *loop) pass(ctx context.Context) error {
 	for _, d := range p.result.Drift {
 		l.fleet.options.Observer.Drifted(l.target.Name, d)
 	}
+	if !errors.Is(err, ErrNotWriter) { // else it may be the work of who is
+		l.fleet.journal.add(l.target, p.result, err)
+	}
 	l.record.note(p, l.target, known)
 	if p.unsettled {
 		l.unsettled = l.now().Add(l.timing.Late)
@@ -261,8 +264,12 @@ func (l *loop) fail(attempt int64, err error, p *pass) {
 
 func (l *loop) succeed(attempt int64, p *pass) {
 	r := &p.result
-	l.before = memory{sheets: p.want, left: p.want, worker: r.Worker, leases: r.Leases, cut: r.StreamsErr != nil, purge: r.EldersErr != nil}
+	l.before = memory{
+		sheets: p.want, left: p.want, worker: r.Worker, leases: r.Leases, stuck: l.before.stuck,
+		cut: r.StreamsErr != nil, purge: r.EldersErr != nil,
+	}
 	if r.Kind == Full {
+		l.before.stuck = p.stuck
 		l.lastFull = r.Read
 		if !r.Read.Before(l.unsettled) {
 			l.unsettled = time.Time{}

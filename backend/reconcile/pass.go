@@ -25,6 +25,8 @@ type memory struct {
 	// go, and that no pass since the last one that succeeded has seen to be gone.
 	left desired.Sheets
 	owed owed
+	// stuck are rows that no call can remove and that were told of: they are no news until the next reload drops them.
+	stuck stuck
 	// full says that only a full pass will do, purge that older workers hold rows that are gone, or may, and cut that
 	// streams run for some.
 	full, purge, cut bool
@@ -51,12 +53,26 @@ type pass struct {
 	gone    map[string]string
 	owed    owed
 	closed  bool // a row was taken away
+	stuck   stuck
+}
+
+// stuck are foreign keys that no call can remove, by map.
+type stuck map[desired.Map]map[string]bool
+
+// stuckKept bounds how many of a map are remembered.
+const stuckKept = 1000
+
+func (s stuck) note(m desired.Map, keys []string) {
+	s[m] = map[string]bool{}
+	for _, key := range keys[:min(len(keys), stuckKept)] {
+		s[m][key] = true
+	}
 }
 
 // run carries out the pass. An error leaves the node with a lease that was given before, which runs out.
 func (p *pass) run(ctx context.Context) error {
 	p.result.Read = p.now()
-	p.written, p.gone = map[string]time.Time{}, map[string]string{}
+	p.written, p.gone, p.stuck = map[string]time.Time{}, map[string]string{}, stuck{}
 	var err error
 	if p.content, err = p.feed.read(ctx); err != nil {
 		return fmt.Errorf("read store: %w", err)
@@ -210,7 +226,7 @@ func (p *pass) drift(m desired.Map, v view) {
 	if !known && !v.mended {
 		return
 	}
-	if d, there := newDrift(m, before, v); there {
+	if d, there := newDrift(m, before, v, p.before.stuck[m]); there {
 		p.result.Drift = append(p.result.Drift, d)
 	}
 }

@@ -1,9 +1,12 @@
 package reconcile
 
 import (
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/desired"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 )
 
 // Kind says how much a pass has looked at.
@@ -57,25 +60,26 @@ type Removal struct {
 // Lag is how long it took.
 func (r Removal) Lag() time.Duration { return max(0, r.VerifiedAt.Sub(r.EndedAt)) }
 
-// maxNames bounds how many rows of a kind a drift names.
-const maxNames = 20
-
-// Drift is what a pass found that nobody of us had done since the last one. Of each kind at most 20 rows are named; Rows
-// counts all.
+// Drift is what a pass found that nobody of us had done since the last one. A foreign key may be any text.
 type Drift struct {
 	Map     desired.Map
 	Foreign []string // keys that somebody added
 	Changed []string // keys whose value somebody changed
 	Missing []string // keys that somebody removed
-	Rows    int
-	File    bool // the file was another than we had written
+	Rows    int      // how many of the running map these are
+	File    bool     // the file was another than we had written
+	InFile  FileRows
 	// Unlisted says that a row kept the map from being listed. If the file did not name it, nobody knows which it was, nor what
 	// else was there that the file did not have.
 	Unlisted bool
 }
 
-// newDrift compares what is there with what the last pass left, nil if that is not known; false if that is the same.
-func newDrift(m desired.Map, before *desired.Sheet, v view) (Drift, bool) {
+// FileRows are keys that the file alone tells apart: none that the running map does.
+type FileRows struct{ Foreign, Changed, Missing []string }
+
+// newDrift compares what is there with what the last pass left, nil if that is not known, and rows that are stuck with it;
+// false if that is the same.
+func newDrift(m desired.Map, before *desired.Sheet, v view, left map[string]bool) (Drift, bool) {
 	d := Drift{Map: m, Unlisted: v.mended}
 	var c desired.Changes
 	if before == nil { // only what nobody of us writes is known to be another's
@@ -84,8 +88,12 @@ func newDrift(m desired.Map, before *desired.Sheet, v view) (Drift, bool) {
 		c = desired.Diff(before.Table, v.found(before.Table))
 		d.File = string(v.file) != string(before.Text)
 	}
-	d.Foreign = named(append(append(d.Foreign, c.Remove...), c.Stuck...))
-	d.Changed, d.Missing = named(keys(c.Set)), named(keys(c.Add))
+	c.Stuck = slices.DeleteFunc(c.Stuck, func(key string) bool { return left[key] })
+	d.Foreign = append(append(d.Foreign, c.Remove...), c.Stuck...)
+	d.Changed, d.Missing = keys(c.Set), keys(c.Add)
+	if d.File {
+		d.InFile = d.inFile(before.Table, v.file)
+	}
 	d.Rows = c.Len() + len(c.Stuck)
 	if d.Unlisted {
 		d.Rows = max(d.Rows, 1)
@@ -93,24 +101,68 @@ func newDrift(m desired.Map, before *desired.Sheet, v view) (Drift, bool) {
 	return d, d.Rows > 0 || d.File
 }
 
+func (d Drift) inFile(want desired.Table, file []byte) FileRows {
+	known := map[string]bool{}
+	for _, key := range slices.Concat(d.Foreign, d.Changed, d.Missing) {
+		known[key] = true
+	}
+	others := func(keys []string) (others []string) {
+		for _, key := range keys {
+			if !known[key] {
+				others = append(others, key)
+			}
+		}
+		return others
+	}
+	have, _ := desired.Parse(file)
+	c := desired.Diff(want, have.Rows())
+	return FileRows{Foreign: others(append(c.Remove, c.Stuck...)), Changed: others(keys(c.Set)), Missing: others(keys(c.Add))}
+}
+
 // Names are the rows and the file, as text, at most 20.
 func (d Drift) Names() []string {
-	var names []string
+	names := d.rows()
+	if d.File {
+		names = append(named(names)[:min(len(names), maxNames-1)], string(d.Map)+": file")
+	}
+	return names
+}
+
+// maxNames bounds how many rows are named.
+const maxNames = grant.MaxDriftRows
+
+// rows name the rows, at most maxNames.
+func (d Drift) rows() []string {
+	var rows []string
 	for _, kind := range []struct {
 		word string
 		keys []string
-	}{{"foreign", d.Foreign}, {"changed", d.Changed}, {"missing", d.Missing}} {
-		for _, key := range kind.keys {
-			names = append(names, string(d.Map)+": "+kind.word+" "+key)
+	}{
+		{"foreign", d.Foreign}, {"changed", d.Changed}, {"missing", d.Missing},
+		{"file: foreign", d.InFile.Foreign}, {"file: changed", d.InFile.Changed}, {"file: missing", d.InFile.Missing},
+	} {
+		for _, key := range named(kind.keys) {
+			rows = append(rows, string(d.Map)+": "+kind.word+" "+shown(key))
 		}
 	}
 	if d.Unlisted {
-		names = append(names, string(d.Map)+": a row that kept it from being listed")
+		rows = append(named(rows)[:min(len(rows), maxNames-1)], string(d.Map)+": a row that kept it from being listed")
 	}
-	if d.File {
-		names = append(names, string(d.Map)+": file")
+	return named(rows)
+}
+
+// maxKey bounds what is shown of a key that cannot be ours.
+const maxKey = 128
+
+// shown is a key as a log or a page may show it: who put it there may have meant it for one.
+func shown(key string) string {
+	if desired.CanSend(key) {
+		return key
 	}
-	return named(names)
+	if len(key) > maxKey {
+		return strconv.QuoteToASCII(key[:maxKey]) + "..."
+	}
+	return strconv.QuoteToASCII(key)
 }
 
 func keys(rows []desired.Row) []string {

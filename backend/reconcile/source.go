@@ -50,6 +50,12 @@ type Report struct {
 	RemovedAt time.Time
 }
 
+// Journal keeps drift, durably, where auditors read it. It is told again, with the same words, what it did not take: of one
+// node and First it keeps one.
+type Journal interface {
+	DriftFound(ctx context.Context, d grant.Drift) error
+}
+
 // Writers elects one gateway for each node.
 type Writers interface {
 	// Claim takes the node, or answers ErrNotWriter if another gateway has it.
@@ -75,6 +81,8 @@ type Observer interface {
 	Passed(node string, r Result)
 	Failed(node string, err error)
 	Drifted(node string, d Drift)
+	// DriftNotKept says that the Journal did not take what a node's drift was; it is told again, unless the fleet stops.
+	DriftNotKept(node string, err error)
 	// Elected says that this gateway has become the node's writer, or is it no more.
 	Elected(node string, writer bool)
 }

@@ -86,6 +86,7 @@ type witness struct {
 	failed  []time.Time
 	drifts  []reconcile.Drift
 	elected []bool
+	notKept []error
 }
 
 func (w *witness) Passed(_ string, r reconcile.Result) {
@@ -105,6 +106,12 @@ func (w *witness) Drifted(_ string, d reconcile.Drift) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.drifts = append(w.drifts, d)
+}
+
+func (w *witness) DriftNotKept(_ string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.notKept = append(w.notKept, err)
 }
 
 func (w *witness) Elected(_ string, writer bool) {

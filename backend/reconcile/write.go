@@ -40,6 +40,7 @@ func (p *pass) plan(maps []desired.Map, views map[desired.Map]view) []*job {
 			continue
 		}
 		j := &job{m: m, want: want, changes: desired.Diff(want.Table, v.rows), file: !bytes.Equal(v.file, want.Text)}
+		p.stuck.note(m, j.changes.Stuck)
 		if j.changes.Empty() && !j.file {
 			continue
 		}

@@ -79,11 +79,16 @@ func (g *gateway) Read(context.Context) ([]reconcile.Status, error) {
 
 // pair starts two gateways over the world's node, the first of which writes.
 func (w *world) pair() (h *hall, first, second *gateway, other *reconcile.Fleet) {
+	return w.pairWith(nil)
+}
+
+// pairWith is pair with a journal that both write to.
+func (w *world) pairWith(j reconcile.Journal) (h *hall, first, second *gateway, other *reconcile.Fleet) {
 	h = &hall{holder: map[string]*gateway{}, board: map[string]reconcile.Status{}}
 	first, second = &gateway{h, "a"}, &gateway{h, "b"}
-	w.options = reconcile.Options{Name: "a", Writers: first, Board: first}
+	w.options = reconcile.Options{Name: "a", Writers: first, Board: first, Journal: j}
 	w.start()
-	w.options = reconcile.Options{Name: "b", Writers: second, Board: second}
+	w.options = reconcile.Options{Name: "b", Writers: second, Board: second, Journal: j}
 	other = w.newFleet(w.target)
 	other.Start()
 	synctest.Wait()

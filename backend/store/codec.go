@@ -39,7 +39,7 @@ func EncodeTransition(e grant.Event) (event, row []byte, err error) {
 	}
 	rest, err := json.Marshal(eventRest{
 		From: e.From, Verb: e.Verb, Actor: e.Actor, Comment: e.Comment, At: Millis(e.At), Lock: lockOf(e.Lock),
-		Longer: int64(e.Longer / time.Second),
+		Longer: int64(e.Longer / time.Second), Drift: driftOf(e.Drift),
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode event: %w", err)
@@ -61,7 +61,7 @@ func DecodeEvent(raw []byte) (grant.Event, error) {
 	}
 	e := grant.Event{
 		Grant: d.Grant.grant(), From: d.From, Verb: d.Verb, Actor: d.Actor, Comment: d.Comment, At: Time(d.At),
-		Longer: time.Duration(d.Longer) * time.Second,
+		Longer: time.Duration(d.Longer) * time.Second, Drift: d.Drift.drift(),
 	}
 	if d.Lock != nil {
 		e.Lock = d.Lock.lock()

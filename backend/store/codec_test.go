@@ -34,7 +34,13 @@ func full() grant.Event {
 		ID: "l1", Subject: "alice@example.com", Environment: "prod", Pool: "search", Reason: "incident", By: "bob@example.com",
 		At: at, Until: after(13), LiftedBy: "carol@example.com", LiftedAt: after(14),
 	}
-	return grant.Event{Grant: g, From: grant.Active, Verb: grant.Revoke, Actor: "bob@example.com", Comment: "enough", At: at, Lock: l}
+	return grant.Event{
+		Grant: g, From: grant.Active, Verb: grant.Revoke, Actor: "bob@example.com", Comment: "enough", At: at, Lock: l,
+		Drift: grant.Drift{
+			Node: "n1", Environments: []string{"prod", "staging"}, First: after(15), Last: after(16), Passes: 3, Unrepaired: 1,
+			Foreign: 5, Changed: 6, Missing: 7, Files: []string{"grants.map"}, Rows: []string{"grants.map: foreign a|prod/b"},
+		},
+	}
 }
 
 // The stored form is what hashes were made of: a change of any byte of it breaks the chain of every log that exists.
@@ -51,7 +57,9 @@ const fullDocument = `{"grant":{"id":"g1","subject":"agent:triage","owner":"caro
 	`"activated_at":1900000000126,"expires_at":1900000000127,"given_at":1900000000129,"ended_at":1900000000128,"cause":"operator",` +
 	`"ended_by":"bob@example.com","comment":"enough","version":4},"from":"active","verb":"revoke","actor":"bob@example.com",` +
 	`"comment":"enough","at":1900000000123,"lock":{"id":"l1","subject":"alice@example.com","environment":"prod","pool":"search",` +
-	`"reason":"incident","by":"bob@example.com","at":1900000000123,"until":1900000000136,"lifted_by":"carol@example.com","lifted_at":1900000000137}}`
+	`"reason":"incident","by":"bob@example.com","at":1900000000123,"until":1900000000136,"lifted_by":"carol@example.com","lifted_at":1900000000137},` +
+	`"drift":{"node":"n1","environments":["prod","staging"],"first":1900000000138,"last":1900000000139,"passes":3,"unrepaired":1,` +
+	`"foreign":5,"changed":6,"missing":7,"files":["grants.map"],"rows":["grants.map: foreign a|prod/b"]}}`
 
 func TestStoredFormStaysAsItIs(t *testing.T) {
 	raw, err := EncodeEvent(full())

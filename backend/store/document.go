@@ -57,6 +57,22 @@ type eventRest struct {
 	At      int64         `json:"at"`
 	Lock    *lockDocument `json:"lock,omitempty"`
 	Longer  int64         `json:"longer,omitempty"` // seconds
+	// Drift is there where there was some.
+	Drift *driftDocument `json:"drift,omitempty"`
+}
+
+type driftDocument struct {
+	Node         string   `json:"node"`
+	Environments []string `json:"environments,omitempty"`
+	First        int64    `json:"first,omitempty"`
+	Last         int64    `json:"last,omitempty"`
+	Passes       int      `json:"passes,omitempty"`
+	Unrepaired   int      `json:"unrepaired,omitempty"`
+	Foreign      int      `json:"foreign,omitempty"`
+	Changed      int      `json:"changed,omitempty"`
+	Missing      int      `json:"missing,omitempty"`
+	Files        []string `json:"files,omitempty"`
+	Rows         []string `json:"rows,omitempty"`
 }
 
 type stepDocument struct {
@@ -254,6 +270,27 @@ func (d lockDocument) lock() grant.Lock {
 	return grant.Lock{
 		ID: d.ID, Subject: d.Subject, Environment: d.Environment, Pool: d.Pool, Reason: d.Reason, By: d.By, At: Time(d.At),
 		Until: Time(d.Until), LiftedBy: d.LiftedBy, LiftedAt: Time(d.LiftedAt),
+	}
+}
+
+// driftOf is nil for no drift.
+func driftOf(d grant.Drift) *driftDocument {
+	if empty(d) {
+		return nil
+	}
+	return &driftDocument{
+		Node: d.Node, Environments: d.Environments, First: Millis(d.First), Last: Millis(d.Last), Passes: d.Passes,
+		Unrepaired: d.Unrepaired, Foreign: d.Foreign, Changed: d.Changed, Missing: d.Missing, Files: d.Files, Rows: d.Rows,
+	}
+}
+
+func (d *driftDocument) drift() grant.Drift {
+	if d == nil {
+		return grant.Drift{}
+	}
+	return grant.Drift{
+		Node: d.Node, Environments: d.Environments, First: Time(d.First), Last: Time(d.Last), Passes: d.Passes,
+		Unrepaired: d.Unrepaired, Foreign: d.Foreign, Changed: d.Changed, Missing: d.Missing, Files: d.Files, Rows: d.Rows,
 	}
 }
 

@@ -42,8 +42,8 @@ type Change struct {
 	// Events are the transitions. An event whose grant has version 1 makes the row, any other expects the row to be at the
 	// version before. A verb that opens (grant.Verb.Opens) is refused with *LockedError while a lock that covers the grant
 	// holds at the event's time. Events of verbs that are not of a grant (grant.Verb.OfGrant) have no row of one: PutLock
-	// makes the row of its lock, LiftLock changes it (ErrConflict if it was lifted already, or is not there). There may be no
-	// event: then the key alone is written, and the revision stays.
+	// makes the row of its lock, LiftLock changes it (ErrConflict if it was lifted already, or is not there); the others make
+	// none. There may be no event: then the key alone is written, and the revision stays.
 	Events []grant.Event
 	// Replay is the call's idempotency key, if it has one.
 	Replay *Replay

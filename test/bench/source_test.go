@@ -91,6 +91,9 @@ func (o *observer) Failed(_ string, err error) {
 	o.err = err
 }
 
+// DriftNotKept implements reconcile.Observer.
+func (o *observer) DriftNotKept(string, error) {}
+
 // Drifted implements reconcile.Observer.
 func (o *observer) Drifted(node string, d reconcile.Drift) {
 	o.mu.Lock()

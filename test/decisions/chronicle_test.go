@@ -51,7 +51,7 @@ func (c *chronicle) add(e store.Entry) error {
 		return err
 	}
 	switch e.Event.Verb {
-	case "refuse", "policy":
+	case "refuse", "policy", "policy_refused", "drift":
 		return nil
 	case "lock", "unlock":
 		return c.lock(e.Event)

@@ -1,13 +1,19 @@
 package e2e
 
 import (
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/haproxy-access/clutch-haproxy-access/internal/world"
 )
 
 // I3 and the other half of it: with the gateway gone, an environment without a lease admits to the grant's last second,
@@ -119,4 +125,40 @@ func TestI4RevokedGrantStaysRefused(t *testing.T) {
 		require.NoError(t, err)
 		return !strings.Contains(string(after), g["id"].(string))
 	})
+}
+
+// A row put into a running HAProxy by hand goes, and Clutch's audit log names it.
+func TestDriftOnARealHAProxyIsInTheAuditLog(t *testing.T) {
+	p := start(t, nil)
+	p.Open(alice, "staging", "billing", 10*time.Minute) // the node is right
+	n := p.First("staging")
+	const row = "mallory@example.com|staging/billing"
+	maps := regexp.MustCompile(`(?m)^(\d+) \(\S*grants\.map\)`).FindStringSubmatch(runtime(t, n, "show map"))
+	require.NotNil(t, maps)
+	require.Empty(t, strings.TrimSpace(runtime(t, n, fmt.Sprintf("add map #%s %s 9999999999:g9", maps[1], row))))
+	require.Contains(t, runtime(t, n, "show map #"+maps[1]), row)
+	eventually(t, "the drift is in the log of events", func() bool { return len(p.Events("", "drift")) > 0 })
+	events := p.Events("", "drift")
+	require.Len(t, events, 1)
+	drift := events[0]["drift"].(object)
+	require.Equal(t, []any{n.Name, "1", []any{"grants.map: foreign " + row}}, []any{drift["node"], drift["foreignRows"], drift["rows"]})
+	require.NotContains(t, runtime(t, n, "show map #"+maps[1]), "mallory")
+	eventually(t, "it is in Clutch's audit log", func() bool {
+		events, text := p.audit()
+		return strings.Count(strings.Join(events, "\n"), "GrantEvent.drift") == 1 && strings.Contains(text, row)
+	})
+}
+
+// runtime is what HAProxy answers to a command by hand.
+func runtime(t *testing.T, n *world.Node, command string) string {
+	t.Helper()
+	connection, err := net.Dial("unix", n.RuntimeSocket())
+	require.NoError(t, err)
+	defer func() { _ = connection.Close() }()
+	require.NoError(t, connection.SetDeadline(time.Now().Add(10*time.Second)))
+	_, err = io.WriteString(connection, command+"\n")
+	require.NoError(t, err)
+	answer, err := io.ReadAll(connection)
+	require.NoError(t, err)
+	return string(answer)
 }

@@ -117,6 +117,10 @@ func TestI4PolicyChangeEndsGrants(t *testing.T) {
 		return strings.Contains(p.Do(carol, "haproxyaccess/getPolicy", object{})["error"].(string), "policy.yaml:")
 	})
 	require.Equal(t, before["policyHash"], p.Do(carol, "haproxyaccess/getPolicy", object{})["policyHash"])
+	eventually(t, "the refusal is in Clutch's audit log, once", func() bool {
+		events, text := p.audit()
+		return strings.Count(strings.Join(events, "\n"), "GrantEvent.policy_refused") == 1 && strings.Contains(text, "policy.yaml:")
+	})
 	require.Equal(t, http.StatusOK, p.Visit(http.DefaultClient, stagingBilling, token).Status)
 
 	require.NoError(t, p.SetPolicy([]byte(otherPolicy)))
@@ -132,7 +136,7 @@ func TestI4PolicyChangeEndsGrants(t *testing.T) {
 	require.Len(t, p.Events("", "policy"), 2)
 	eventually(t, "the change is in Clutch's audit log", func() bool {
 		events, _ := p.audit()
-		return strings.Count(strings.Join(events, "\n"), "GrantEvent.policy") == 2
+		return strings.Count(strings.Join(events, "\n"), "GrantEvent.policy ") == 2
 	})
 }
 

@@ -87,6 +87,7 @@ func (g *gateway) kill() {
 func (g *gateway) Passed(node string, r reconcile.Result) { g.sim.judge.passed(g, node, r) }
 func (g *gateway) Failed(string, error)                   {}
 func (g *gateway) Drifted(string, reconcile.Drift)        {}
+func (g *gateway) DriftNotKept(string, error)             {}
 func (g *gateway) Elected(string, bool)                   {}
 
 // ledger is the store: the log of what was committed.

@@ -34,7 +34,11 @@ func fullFake() *fake {
 		locks:   []grant.Lock{lock},
 		events: access.EventPage{Next: "later", Events: []store.Entry{{
 			Revision: 9, Hash: [32]byte{0xab}, Event: grant.Event{Longer: 5 * time.Minute, Grant: view.Grant, From: grant.Active, Verb: grant.Approve,
-				Actor: "bob@example.com", Comment: "fine", At: at(40), Lock: lock},
+				Actor: "bob@example.com", Comment: "fine", At: at(40), Lock: lock,
+				Drift: grant.Drift{
+					Node: "n1", Environments: []string{"prod", "staging"}, First: at(41), Last: at(42), Passes: 3, Unrepaired: 1,
+					Foreign: 5, Changed: 6, Missing: 7, Files: []string{"grants.map"}, Rows: []string{"grants.map: foreign x"},
+				}},
 		}}},
 		policy: access.PolicyStatus{
 			Name: "acme", Hash: "abc", Files: []string{"a.yaml"}, Rules: 3, LoadedAt: at(41), Error: "b.yaml:1:1: wrong", ErrorAt: at(42),
@@ -208,6 +212,10 @@ var eventMessage = &v1.GrantEvent{
 	Inputs: map[string]string{"ticket": "INC1"}, Rule: "prod", Policy: "acme", PolicyHash: "abc", Explanation: "Policy says so.",
 	Groups: []string{"developers"}, GroupsSource: "login", GroupsTime: second(20), BreakGlass: true, Notify: []string{"security"},
 	Approvals: approvalMessages, Lock: lockMessage, ExtensionDuration: &durationpb.Duration{Seconds: 300},
+	Drift: &v1.Drift{
+		Node: "n1", Environments: []string{"prod", "staging"}, FirstTime: second(41), LastTime: second(42), Passes: 3, UnrepairedPasses: 1,
+		ForeignRows: 5, ChangedRows: 6, MissingRows: 7, Files: []string{"grants.map"}, Rows: []string{"grants.map: foreign x"},
+	},
 }
 
 var nodeMessage = &v1.NodeStatus{

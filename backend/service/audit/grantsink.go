@@ -31,6 +31,7 @@ const (
 	resourceType = "type.googleapis.com/haproxyaccess.v1.Grant"
 	lockType     = "type.googleapis.com/haproxyaccess.v1.Lock"
 	policyType   = "haproxyaccess.v1.Policy"
+	nodeType     = "haproxyaccess.v1.Node"
 )
 
 // GrantSink writes a grant's events into Clutch's audit log. It implements the outbox's Sink.
@@ -87,8 +88,10 @@ func resource(e grant.Event) *auditv1.Resource {
 	switch e.Verb {
 	case grant.PutLock, grant.LiftLock:
 		return &auditv1.Resource{TypeUrl: lockType, Id: e.Lock.ID}
-	case grant.LoadPolicy:
+	case grant.LoadPolicy, grant.RefusePolicy:
 		return &auditv1.Resource{TypeUrl: policyType, Id: e.Grant.Policy}
+	case grant.FindDrift:
+		return &auditv1.Resource{TypeUrl: nodeType, Id: e.Drift.Node}
 	default:
 		return &auditv1.Resource{TypeUrl: resourceType, Id: e.Grant.Pool.String()}
 	}
@@ -106,5 +109,5 @@ var actionOf = map[grant.Verb]apiv1.ActionType{
 	grant.LapseExtension: apiv1.ActionType_UPDATE, grant.DoReview: apiv1.ActionType_UPDATE,
 	grant.ReviewOverdue: apiv1.ActionType_UPDATE,
 	grant.PutLock:       apiv1.ActionType_CREATE, grant.LiftLock: apiv1.ActionType_DELETE,
-	grant.LoadPolicy: apiv1.ActionType_UPDATE,
+	grant.LoadPolicy: apiv1.ActionType_UPDATE, grant.RefusePolicy: apiv1.ActionType_UPDATE, grant.FindDrift: apiv1.ActionType_UPDATE,
 }

@@ -67,7 +67,7 @@ func entry(verb grant.Verb, from, to grant.State, actor grant.Subject) store.Ent
 }
 
 // What is not of a grant names itself: an auditor filters by resource.
-func TestALockAndAPolicyAreResourcesOfTheirOwn(t *testing.T) {
+func TestWhatIsOfNoGrantIsAResourceOfItsOwn(t *testing.T) {
 	lock := grant.Lock{ID: "l1", Environment: "prod", Reason: "incident", By: "carol@example.com", At: noon, Until: noon.Add(time.Hour)}
 	for _, c := range []struct {
 		event   grant.Event
@@ -90,6 +90,26 @@ func TestALockAndAPolicyAreResourcesOfTheirOwn(t *testing.T) {
 			grant.Event{Verb: grant.LoadPolicy, At: noon, Grant: grant.Grant{Policy: "acme", PolicyHash: "abc"}},
 			"haproxyaccess.v1.Policy", "acme",
 			&haproxyaccessv1.GrantEvent{Verb: "policy", Policy: "acme", PolicyHash: "abc", Time: timestamppb.New(noon)},
+		},
+		{
+			grant.Event{Verb: grant.RefusePolicy, At: noon, Comment: "a.yaml:1: no", Grant: grant.Grant{Policy: "acme", PolicyHash: "def"}},
+			"haproxyaccess.v1.Policy", "acme",
+			&haproxyaccessv1.GrantEvent{
+				Verb: "policy_refused", Policy: "acme", PolicyHash: "def", Comment: "a.yaml:1: no", Time: timestamppb.New(noon),
+			},
+		},
+		{
+			grant.Event{
+				Verb: grant.FindDrift, At: noon, Grant: grant.Grant{Pool: grant.Pool{Environment: "prod"}},
+				Drift: grant.Drift{Node: "n1", Environments: []string{"prod"}, Foreign: 1, Rows: []string{"grants.map: foreign x"}},
+			},
+			"haproxyaccess.v1.Node", "n1",
+			&haproxyaccessv1.GrantEvent{
+				Verb: "drift", Environment: "prod", Time: timestamppb.New(noon),
+				Drift: &haproxyaccessv1.Drift{
+					Node: "n1", Environments: []string{"prod"}, ForeignRows: 1, Rows: []string{"grants.map: foreign x"},
+				},
+			},
 		},
 	} {
 		w := &fakeWriter{}
@@ -170,6 +190,9 @@ func TestEveryVerbHasItsActionAndState(t *testing.T) {
 		{"complete", "pending", "approved", "", "system:haproxyaccess", change, haproxyaccessv1.Grant_PENDING, haproxyaccessv1.Grant_APPROVED},
 		{"activate", "approved", "active", "", "system:haproxyaccess", change, haproxyaccessv1.Grant_APPROVED, haproxyaccessv1.Grant_ACTIVE},
 		{"extend", "active", "active", "service:bot", "service:bot", change, haproxyaccessv1.Grant_ACTIVE, haproxyaccessv1.Grant_ACTIVE},
+		{"policy", "", "", "", "system:haproxyaccess", change, haproxyaccessv1.Grant_UNSPECIFIED, haproxyaccessv1.Grant_UNSPECIFIED},
+		{"policy_refused", "", "", "", "system:haproxyaccess", change, haproxyaccessv1.Grant_UNSPECIFIED, haproxyaccessv1.Grant_UNSPECIFIED},
+		{"drift", "", "", "", "system:haproxyaccess", change, haproxyaccessv1.Grant_UNSPECIFIED, haproxyaccessv1.Grant_UNSPECIFIED},
 		{"review_overdue", "expired", "expired", "", "system:haproxyaccess", change, haproxyaccessv1.Grant_EXPIRED, haproxyaccessv1.Grant_EXPIRED},
 		{"deny", "pending", "denied", "bob@example.com", "bob@example.com", remove, haproxyaccessv1.Grant_PENDING, haproxyaccessv1.Grant_DENIED},
 		{"cancel", "approved", "cancelled", "alice@example.com", "alice@example.com", remove, haproxyaccessv1.Grant_APPROVED, haproxyaccessv1.Grant_CANCELLED},

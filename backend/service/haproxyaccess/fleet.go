@@ -10,15 +10,23 @@ import (
 	"go.uber.org/zap"
 
 	accessv1 "github.com/haproxy-access/clutch-haproxy-access/backend/api/config/service/haproxyaccess/v1"
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/reconcile"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/service/haproxy"
 )
 
+// drifts is the log of events as reconcile's journal.
+type drifts func(ctx context.Context, d grant.Drift) error
+
+// DriftFound implements reconcile.Journal.
+func (f drifts) DriftFound(ctx context.Context, d grant.Drift) error { return f(ctx, d) }
+
 // newFleet makes the loops of the nodes. Where other gateways may be on the store, one of them is each node's writer.
-func newFleet(p parts, targets []reconcile.Target, o *observer) *reconcile.Fleet {
+func newFleet(p parts, targets []reconcile.Target, journal reconcile.Journal, o *observer) *reconcile.Fleet {
 	from := source{p.store, o.unreadable}
 	options := reconcile.Options{
 		Name: gatewayName(), Targets: targets, Source: from, Endings: from, Observer: o, Now: time.Now, Ledger: ledger{p.store},
+		Journal: journal,
 	}
 	if p.store.Shared() {
 		options.Writers, options.Board = writers{p.store.Writers()}, board{p.store}

@@ -171,9 +171,9 @@ func build(config *accessv1.Config, p parts, logger *zap.Logger, scope tally.Sco
 	if err != nil {
 		return nil, err
 	}
-	fleet := newFleet(p, targets, observer)
+	var use *access.Service // set before anything of this starts
+	fleet := newFleet(p, targets, drifts(func(ctx context.Context, d grant.Drift) error { return use.DriftFound(ctx, d) }), observer)
 	outbox := newOutbox(p, observer)
-	var use *access.Service
 	watch, err := newWatch(p, config, keys, fleet, func() { use.Poke() }, observer)
 	if err != nil {
 		return nil, err

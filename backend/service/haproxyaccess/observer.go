@@ -84,8 +84,14 @@ func (o *observer) Failed(node string, err error) {
 func (o *observer) Drifted(node string, d reconcile.Drift) {
 	o.node(node).Counter("drift").Inc(int64(max(d.Rows, 1)))
 	o.log.Error("somebody else changed a map of ours; it is repaired", zap.String("node", node),
-		zap.String("map", string(d.Map)), zap.Bool("file", d.File), zap.Bool("unlisted", d.Unlisted), zap.Int("rows", d.Rows), zap.Strings("foreign", d.Foreign),
-		zap.Strings("changed", d.Changed), zap.Strings("missing", d.Missing))
+		zap.String("map", string(d.Map)), zap.Bool("file", d.File), zap.Bool("unlisted", d.Unlisted), zap.Int("rows", d.Rows),
+		zap.Strings("names", d.Names()))
+}
+
+// DriftNotKept implements reconcile.Observer.
+func (o *observer) DriftNotKept(node string, err error) {
+	o.node(node).Counter("drift_not_kept").Inc(1)
+	o.log.Error("a drift could not be written to the log of events; it is tried again", zap.String("node", node), zap.Error(err))
 }
 
 // clockFailed is told of a pass of the grants' clock that failed.
@@ -141,7 +147,7 @@ func (o *observer) policyStale(stale bool) {
 
 func (o *observer) policyNotRecorded(err error) {
 	o.scope.Counter("policy_not_recorded").Inc(1)
-	o.log.Error("which policy is in force could not be recorded; it is tried again", zap.Error(err))
+	o.log.Error("which policy is in force, or was refused, could not be recorded; it is tried again", zap.Error(err))
 }
 
 // loginNotKept is told of a login whose groups could not be kept.

@@ -39,7 +39,12 @@ type policyFiles struct {
 	rules  map[string]bool // the names of the documents in force that have rules
 	seen   [32]byte        // of the last look
 	failed [32]byte        // of the last state that was refused, so that it is refused aloud once
+	// refusals are documents that were refused and are not in the log yet.
+	refusals []access.PolicyRefusal
 }
+
+// maxRefusals bounds those that wait for the store. Beyond it the oldest are not recorded; they were said when they were refused.
+const maxRefusals = 16
 
 // readFiles reads all files of the policy, sorted by name.
 func readFiles(globs []string) (files map[string][]byte, digest [32]byte, err error) {
@@ -213,7 +218,10 @@ func (p *policyFiles) look() bool {
 		err = p.checkKept(files)
 	}
 	if err != nil {
-		p.refuse(digest, err)
+		if p.refuse(digest, err) {
+			p.refusals = append(p.refusals, access.PolicyRefusal{Files: sortedNames(files), Hash: contentHash(files), Error: err.Error()})
+			p.refusals = p.refusals[max(0, len(p.refusals)-maxRefusals):]
+		}
 		return false
 	}
 	p.inForce(compiled, rules, files, digest)
@@ -221,18 +229,29 @@ func (p *policyFiles) look() bool {
 	return true
 }
 
+// contentHash is the same on every gateway that has the same documents, wherever it keeps them.
+func contentHash(files map[string][]byte) string {
+	var sums []string
+	for name, text := range files {
+		sums = append(sums, fmt.Sprintf("%q:%x", filepath.Base(name), sha256.Sum256(text)))
+	}
+	slices.Sort(sums)
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(sums, "\n"))))
+}
+
 // refuse keeps the old policy and is loud: once for each state of the files in the log, and all the time in the metrics
-// and in what GetPolicy answers.
-func (p *policyFiles) refuse(digest [32]byte, err error) {
+// and in what GetPolicy answers. It reports whether this is the first time.
+func (p *policyFiles) refuse(digest [32]byte, err error) bool {
 	p.observer.policyStale(true)
 	if digest == p.failed {
-		return
+		return false
 	}
 	p.failed = digest
 	p.mu.Lock()
 	p.status.Error, p.status.ErrorAt = err.Error(), p.now().UTC()
 	p.mu.Unlock()
 	p.observer.policyRefused(err)
+	return true
 }
 
 // accept says that the files are those in force.
@@ -244,22 +263,32 @@ func (p *policyFiles) accept() {
 	p.status.Error, p.status.ErrorAt = "", time.Time{}
 }
 
-// follow is the pass of the loop that looks at the files again and again, records which policy is in force, and then has
-// the grants judged by it: a gateway judges only by the policy that the log names last.
+// follow is the pass of the loop that looks at the files again and again, records which policy is in force and which
+// documents were refused, and then has the grants judged by what is in force: a gateway judges only by the policy that the
+// log names last.
 func (p *policyFiles) follow(use *access.Service) func(context.Context) error {
 	recorded := true // at the start, by New
 	return func(ctx context.Context) error {
 		if p.look() {
 			recorded = false
 		}
-		if recorded {
-			return nil
+		if !recorded {
+			if err := use.PolicyInForce(ctx); err != nil {
+				return err
+			}
+			recorded = true
+			use.Poke()
 		}
-		if err := use.PolicyInForce(ctx); err != nil {
-			return err
-		}
-		recorded = true
-		use.Poke()
-		return nil
+		return p.recordRefusals(ctx, use)
 	}
+}
+
+func (p *policyFiles) recordRefusals(ctx context.Context, use *access.Service) error {
+	for len(p.refusals) > 0 {
+		if err := use.PolicyRefused(ctx, p.refusals[0]); err != nil {
+			return fmt.Errorf("record that files were refused: %w", err)
+		}
+		p.refusals = p.refusals[1:]
+	}
+	return nil
 }

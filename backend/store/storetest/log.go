@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -129,7 +130,7 @@ func rebuild(entries []store.Entry, until int64) map[string]store.Record {
 
 // rowed reports whether an event leads to a grant's row.
 func rowed(e grant.Event) bool {
-	return e.Verb != "refuse" && e.Verb != "lock" && e.Verb != "unlock" && e.Verb != "policy"
+	return !slices.Contains([]grant.Verb{"refuse", "lock", "unlock", "policy", "policy_refused", "drift"}, e.Verb)
 }
 
 // checkSnapshot compares a snapshot with the log.
@@ -246,4 +247,47 @@ func testChainShowsTampering(t *testing.T, h Harness) {
 			t.Errorf("revision %d is gone, and the chain verifies", i+1)
 		}
 	}
+}
+
+// testEventsWithoutGrant: what nobody asked for is in the log too, whole and chained, and changes no row.
+func testEventsWithoutGrant(t *testing.T, h Harness) {
+	open := h(t)
+	s := open()
+	commit(t, s, opened("g1", alice, billing, noon)...)
+	rows := snap(t, s).Active
+	drift := grant.Event{
+		Verb: "drift", At: noon, Grant: grant.Grant{Pool: grant.Pool{Environment: "prod"}},
+		Drift: grant.Drift{
+			Node: "n1", Environments: []string{"prod"}, First: noon.Add(-time.Minute), Last: noon.Add(-time.Second), Passes: 3, Unrepaired: 1,
+			Foreign: 5, Changed: 6, Missing: 7, Files: []string{"grants.map"}, Rows: []string{"grants.map: foreign mallory@example.com|prod/billing"},
+		},
+	}
+	refused := grant.Event{
+		Verb: "policy_refused", At: noon, Comment: "line 3:\nno such field", Grant: grant.Grant{Policy: "acme", PolicyHash: "abc", Explanation: "files"},
+	}
+	once := store.Change{Events: []grant.Event{drift}, Replay: &store.Replay{Caller: "system", Method: "drift", Key: "n1@1", At: noon}}
+	if _, err := s.Commit(t.Context(), once); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Commit(t.Context(), once)
+	wantError(t, err, store.ErrReplay)
+	commit(t, s, refused)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open()
+	entries := log(t, s)
+	if len(entries) != 5 {
+		t.Fatalf("%d entries", len(entries))
+	}
+	equal(t, "events", []grant.Event{entries[3].Event, entries[4].Event}, []grant.Event{drift, refused})
+	equal(t, "misfiled", []error{entries[3].Misfiled, entries[4].Misfiled}, []error{nil, nil})
+	equal(t, "rows", snap(t, s).Active, rows)
+	if err := VerifyChain(entries); err != nil {
+		t.Error(err)
+	}
+	for verb, want := range map[grant.Verb]int64{"drift": 4, "policy_refused": 5} {
+		equal(t, string(verb), pages(t, s, store.EventQuery{Verbs: []grant.Verb{verb}, Limit: 1}, entries), []int64{want})
+	}
+	equal(t, "by its environment", pages(t, s, store.EventQuery{Environment: "prod", Limit: 10}, entries), []int64{1, 2, 3, 4})
 }

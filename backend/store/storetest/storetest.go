@@ -47,6 +47,7 @@ func Run(t *testing.T, h Harness) {
 		{"an idempotency key counts once", testReplayCountsOnce},
 		{"old idempotency keys are forgotten", testOldReplaysAreForgotten},
 		{"a refusal has an event and no row", testRefusalHasNoRow},
+		{"what happens beside grants has an event and no row", testEventsWithoutGrant},
 		{"I7 revisions have no gap and come in commit order", testRevisionsInCommitOrder},
 		{"I7 a snapshot is the log at its revision", testSnapshotIsTheLog},
 		{"I7 the chain verifies and shows tampering", testChainShowsTampering},

@@ -5131,6 +5131,140 @@ func (x *ListEnvironmentsResponse) GetEnvironments() []*Environment {
 	return nil
 }
 
+// Drift is what the gateway that writes to a node found in the node's maps and had not put there: somebody else's deed, of
+// one pass or, where there was more within a minute, of several.
+type Drift struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// That the node serves.
+	Environments []string `protobuf:"bytes,2,rep,name=environments,proto3" json:"environments,omitempty"`
+	// When the first and the last of the passes that found some began.
+	FirstTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=first_time,json=firstTime,proto3" json:"first_time,omitempty"`
+	LastTime  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last_time,json=lastTime,proto3" json:"last_time,omitempty"`
+	// How many passes found some, and how many of these did not repair it: they failed, or it was a row that no call can
+	// remove, which nobody's name matches and the next reload drops.
+	Passes           uint64 `protobuf:"varint,5,opt,name=passes,proto3" json:"passes,omitempty"`
+	UnrepairedPasses uint64 `protobuf:"varint,6,opt,name=unrepaired_passes,json=unrepairedPasses,proto3" json:"unrepaired_passes,omitempty"`
+	// Rows that were added, changed or taken away, in HAProxy's memory, in the map's file, or in both.
+	ForeignRows uint64 `protobuf:"varint,7,opt,name=foreign_rows,json=foreignRows,proto3" json:"foreign_rows,omitempty"`
+	ChangedRows uint64 `protobuf:"varint,8,opt,name=changed_rows,json=changedRows,proto3" json:"changed_rows,omitempty"`
+	MissingRows uint64 `protobuf:"varint,9,opt,name=missing_rows,json=missingRows,proto3" json:"missing_rows,omitempty"`
+	// The maps whose file was another than ours.
+	Files []string `protobuf:"bytes,10,rep,name=files,proto3" json:"files,omitempty"`
+	// At most 20 of the rows, as "<map>: [file: ]<foreign|changed|missing> <key>" in printable ASCII: a key that is none of
+	// ours is in quotes, and shortened.
+	Rows          []string `protobuf:"bytes,11,rep,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Drift) Reset() {
+	*x = Drift{}
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Drift) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Drift) ProtoMessage() {}
+
+func (x *Drift) ProtoReflect() protoreflect.Message {
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Drift.ProtoReflect.Descriptor instead.
+func (*Drift) Descriptor() ([]byte, []int) {
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *Drift) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Drift) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *Drift) GetFirstTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstTime
+	}
+	return nil
+}
+
+func (x *Drift) GetLastTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastTime
+	}
+	return nil
+}
+
+func (x *Drift) GetPasses() uint64 {
+	if x != nil {
+		return x.Passes
+	}
+	return 0
+}
+
+func (x *Drift) GetUnrepairedPasses() uint64 {
+	if x != nil {
+		return x.UnrepairedPasses
+	}
+	return 0
+}
+
+func (x *Drift) GetForeignRows() uint64 {
+	if x != nil {
+		return x.ForeignRows
+	}
+	return 0
+}
+
+func (x *Drift) GetChangedRows() uint64 {
+	if x != nil {
+		return x.ChangedRows
+	}
+	return 0
+}
+
+func (x *Drift) GetMissingRows() uint64 {
+	if x != nil {
+		return x.MissingRows
+	}
+	return 0
+}
+
+func (x *Drift) GetFiles() []string {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *Drift) GetRows() []string {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
 // GrantEvent is a transition of a grant as Clutch's audit log keeps it, beside the call that caused it: what the clock did
 // has no call.
 type GrantEvent struct {
@@ -5140,24 +5274,27 @@ type GrantEvent struct {
 	// The chained hash of the log up to here, in hex.
 	Hash string `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
 	// Empty where policy refused a request, and for events that are not of a grant. A refused extension names its grant.
-	GrantId     string `protobuf:"bytes,3,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	GrantId string `protobuf:"bytes,3,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	// Of "drift" only where the node serves just one.
 	Environment string `protobuf:"bytes,4,opt,name=environment,proto3" json:"environment,omitempty"`
 	Pool        string `protobuf:"bytes,5,opt,name=pool,proto3" json:"pool,omitempty"`
 	Subject     string `protobuf:"bytes,6,opt,name=subject,proto3" json:"subject,omitempty"`
 	// "request", "approve", "complete", "withdraw", "activate", "deny", "cancel", "lapse", "expire", "revoke",
 	// "ask_extension", "extend", "deny_extension", "cancel_extension", "lapse_extension", "review", "review_overdue";
-	// without a grant "refuse", "lock", "unlock", "policy".
+	// without a grant "refuse", "lock", "unlock", "policy", "policy_refused", "drift".
 	Verb string `protobuf:"bytes,7,opt,name=verb,proto3" json:"verb,omitempty"`
 	// Who; empty for the clock and for policy.
 	Actor string      `protobuf:"bytes,8,opt,name=actor,proto3" json:"actor,omitempty"`
 	From  Grant_State `protobuf:"varint,9,opt,name=from,proto3,enum=haproxyaccess.v1.Grant_State" json:"from,omitempty"`
 	To    Grant_State `protobuf:"varint,10,opt,name=to,proto3,enum=haproxyaccess.v1.Grant_State" json:"to,omitempty"`
 	// Why it was revoked.
-	Cause      string                 `protobuf:"bytes,11,opt,name=cause,proto3" json:"cause,omitempty"`
+	Cause string `protobuf:"bytes,11,opt,name=cause,proto3" json:"cause,omitempty"`
+	// Of "policy_refused" what is wrong with the files, shortened.
 	Comment    string                 `protobuf:"bytes,12,opt,name=comment,proto3" json:"comment,omitempty"`
 	Time       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=time,proto3" json:"time,omitempty"`
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// The policy that decided, or that came into force.
+	// The policy that decided, or that came into force; of "policy_refused" the one that stays, with the hash of the files
+	// that were refused.
 	Policy      string `protobuf:"bytes,15,opt,name=policy,proto3" json:"policy,omitempty"`
 	PolicyHash  string `protobuf:"bytes,16,opt,name=policy_hash,json=policyHash,proto3" json:"policy_hash,omitempty"`
 	Explanation string `protobuf:"bytes,17,opt,name=explanation,proto3" json:"explanation,omitempty"`
@@ -5181,13 +5318,15 @@ type GrantEvent struct {
 	// How much longer is asked for, of each step of an extension; a "refuse" that has it is of an extension. Not set
 	// otherwise.
 	ExtensionDuration *durationpb.Duration `protobuf:"bytes,31,opt,name=extension_duration,json=extensionDuration,proto3" json:"extension_duration,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Of "drift".
+	Drift         *Drift `protobuf:"bytes,32,opt,name=drift,proto3" json:"drift,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GrantEvent) Reset() {
 	*x = GrantEvent{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[68]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5199,7 +5338,7 @@ func (x *GrantEvent) String() string {
 func (*GrantEvent) ProtoMessage() {}
 
 func (x *GrantEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[68]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5212,7 +5351,7 @@ func (x *GrantEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantEvent.ProtoReflect.Descriptor instead.
 func (*GrantEvent) Descriptor() ([]byte, []int) {
-	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{68}
+	return file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *GrantEvent) GetRevision() uint64 {
@@ -5432,6 +5571,13 @@ func (x *GrantEvent) GetExtensionDuration() *durationpb.Duration {
 	return nil
 }
 
+func (x *GrantEvent) GetDrift() *Drift {
+	if x != nil {
+		return x.Drift
+	}
+	return nil
+}
+
 type ApprovalStep_Quorum struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Members of any of them count.
@@ -5443,7 +5589,7 @@ type ApprovalStep_Quorum struct {
 
 func (x *ApprovalStep_Quorum) Reset() {
 	*x = ApprovalStep_Quorum{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[70]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5455,7 +5601,7 @@ func (x *ApprovalStep_Quorum) String() string {
 func (*ApprovalStep_Quorum) ProtoMessage() {}
 
 func (x *ApprovalStep_Quorum) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[70]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5501,7 +5647,7 @@ type PreviewAccessResponse_Finding struct {
 
 func (x *PreviewAccessResponse_Finding) Reset() {
 	*x = PreviewAccessResponse_Finding{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[73]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5513,7 +5659,7 @@ func (x *PreviewAccessResponse_Finding) String() string {
 func (*PreviewAccessResponse_Finding) ProtoMessage() {}
 
 func (x *PreviewAccessResponse_Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[73]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5569,7 +5715,7 @@ type NodeStatus_Lease struct {
 
 func (x *NodeStatus_Lease) Reset() {
 	*x = NodeStatus_Lease{}
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[76]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5581,7 +5727,7 @@ func (x *NodeStatus_Lease) String() string {
 func (*NodeStatus_Lease) ProtoMessage() {}
 
 func (x *NodeStatus_Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[76]
+	mi := &file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6116,7 +6262,22 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\x17ListEnvironmentsRequest:\"\xb2\xe1\x1c\x1e\n" +
 	"\x1c\x12\x1ahaproxyaccess/environments\"]\n" +
 	"\x18ListEnvironmentsResponse\x12A\n" +
-	"\fenvironments\x18\x01 \x03(\v2\x1d.haproxyaccess.v1.EnvironmentR\fenvironments\"\xdd\t\n" +
+	"\fenvironments\x18\x01 \x03(\v2\x1d.haproxyaccess.v1.EnvironmentR\fenvironments\"\x8b\x03\n" +
+	"\x05Drift\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\"\n" +
+	"\fenvironments\x18\x02 \x03(\tR\fenvironments\x129\n" +
+	"\n" +
+	"first_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\x127\n" +
+	"\tlast_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\blastTime\x12\x16\n" +
+	"\x06passes\x18\x05 \x01(\x04R\x06passes\x12+\n" +
+	"\x11unrepaired_passes\x18\x06 \x01(\x04R\x10unrepairedPasses\x12!\n" +
+	"\fforeign_rows\x18\a \x01(\x04R\vforeignRows\x12!\n" +
+	"\fchanged_rows\x18\b \x01(\x04R\vchangedRows\x12!\n" +
+	"\fmissing_rows\x18\t \x01(\x04R\vmissingRows\x12\x14\n" +
+	"\x05files\x18\n" +
+	" \x03(\tR\x05files\x12\x12\n" +
+	"\x04rows\x18\v \x03(\tR\x04rows\"\x8c\n" +
+	"\n" +
 	"\n" +
 	"GrantEvent\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
@@ -6155,7 +6316,8 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\x04lock\x18\x1d \x01(\v2\x16.haproxyaccess.v1.LockR\x04lock\x129\n" +
 	"\n" +
 	"start_time\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12H\n" +
-	"\x12extension_duration\x18\x1f \x01(\v2\x19.google.protobuf.DurationR\x11extensionDuration\x1a9\n" +
+	"\x12extension_duration\x18\x1f \x01(\v2\x19.google.protobuf.DurationR\x11extensionDuration\x12-\n" +
+	"\x05drift\x18  \x01(\v2\x17.haproxyaccess.v1.DriftR\x05drift\x1a9\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x1c\xb2\xe1\x1c\x18\n" +
@@ -6207,7 +6369,7 @@ func file_api_haproxyaccess_v1_haproxyaccess_proto_rawDescGZIP() []byte {
 }
 
 var file_api_haproxyaccess_v1_haproxyaccess_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes = make([]protoimpl.MessageInfo, 78)
+var file_api_haproxyaccess_v1_haproxyaccess_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
 var file_api_haproxyaccess_v1_haproxyaccess_proto_goTypes = []any{
 	(Grant_State)(0),                      // 0: haproxyaccess.v1.Grant.State
 	(*Grant)(nil),                         // 1: haproxyaccess.v1.Grant
@@ -6278,78 +6440,79 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_goTypes = []any{
 	(*RemoveEnvironmentResponse)(nil),     // 66: haproxyaccess.v1.RemoveEnvironmentResponse
 	(*ListEnvironmentsRequest)(nil),       // 67: haproxyaccess.v1.ListEnvironmentsRequest
 	(*ListEnvironmentsResponse)(nil),      // 68: haproxyaccess.v1.ListEnvironmentsResponse
-	(*GrantEvent)(nil),                    // 69: haproxyaccess.v1.GrantEvent
-	nil,                                   // 70: haproxyaccess.v1.Grant.InputsEntry
-	(*ApprovalStep_Quorum)(nil),           // 71: haproxyaccess.v1.ApprovalStep.Quorum
-	nil,                                   // 72: haproxyaccess.v1.Extension.InputsEntry
-	nil,                                   // 73: haproxyaccess.v1.PreviewAccessRequest.InputsEntry
-	(*PreviewAccessResponse_Finding)(nil), // 74: haproxyaccess.v1.PreviewAccessResponse.Finding
-	nil,                                   // 75: haproxyaccess.v1.RequestAccessRequest.InputsEntry
-	nil,                                   // 76: haproxyaccess.v1.ExtendAccessRequest.InputsEntry
-	(*NodeStatus_Lease)(nil),              // 77: haproxyaccess.v1.NodeStatus.Lease
-	nil,                                   // 78: haproxyaccess.v1.GrantEvent.InputsEntry
-	(*durationpb.Duration)(nil),           // 79: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),         // 80: google.protobuf.Timestamp
+	(*Drift)(nil),                         // 69: haproxyaccess.v1.Drift
+	(*GrantEvent)(nil),                    // 70: haproxyaccess.v1.GrantEvent
+	nil,                                   // 71: haproxyaccess.v1.Grant.InputsEntry
+	(*ApprovalStep_Quorum)(nil),           // 72: haproxyaccess.v1.ApprovalStep.Quorum
+	nil,                                   // 73: haproxyaccess.v1.Extension.InputsEntry
+	nil,                                   // 74: haproxyaccess.v1.PreviewAccessRequest.InputsEntry
+	(*PreviewAccessResponse_Finding)(nil), // 75: haproxyaccess.v1.PreviewAccessResponse.Finding
+	nil,                                   // 76: haproxyaccess.v1.RequestAccessRequest.InputsEntry
+	nil,                                   // 77: haproxyaccess.v1.ExtendAccessRequest.InputsEntry
+	(*NodeStatus_Lease)(nil),              // 78: haproxyaccess.v1.NodeStatus.Lease
+	nil,                                   // 79: haproxyaccess.v1.GrantEvent.InputsEntry
+	(*durationpb.Duration)(nil),           // 80: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),         // 81: google.protobuf.Timestamp
 }
 var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	0,   // 0: haproxyaccess.v1.Grant.state:type_name -> haproxyaccess.v1.Grant.State
-	79,  // 1: haproxyaccess.v1.Grant.duration:type_name -> google.protobuf.Duration
-	80,  // 2: haproxyaccess.v1.Grant.request_time:type_name -> google.protobuf.Timestamp
-	80,  // 3: haproxyaccess.v1.Grant.active_time:type_name -> google.protobuf.Timestamp
-	80,  // 4: haproxyaccess.v1.Grant.expire_time:type_name -> google.protobuf.Timestamp
-	80,  // 5: haproxyaccess.v1.Grant.end_time:type_name -> google.protobuf.Timestamp
-	80,  // 6: haproxyaccess.v1.Grant.lapse_time:type_name -> google.protobuf.Timestamp
+	80,  // 1: haproxyaccess.v1.Grant.duration:type_name -> google.protobuf.Duration
+	81,  // 2: haproxyaccess.v1.Grant.request_time:type_name -> google.protobuf.Timestamp
+	81,  // 3: haproxyaccess.v1.Grant.active_time:type_name -> google.protobuf.Timestamp
+	81,  // 4: haproxyaccess.v1.Grant.expire_time:type_name -> google.protobuf.Timestamp
+	81,  // 5: haproxyaccess.v1.Grant.end_time:type_name -> google.protobuf.Timestamp
+	81,  // 6: haproxyaccess.v1.Grant.lapse_time:type_name -> google.protobuf.Timestamp
 	7,   // 7: haproxyaccess.v1.Grant.enforcement:type_name -> haproxyaccess.v1.Enforcement
 	2,   // 8: haproxyaccess.v1.Grant.approvals:type_name -> haproxyaccess.v1.Approval
-	80,  // 9: haproxyaccess.v1.Grant.start_time:type_name -> google.protobuf.Timestamp
-	70,  // 10: haproxyaccess.v1.Grant.inputs:type_name -> haproxyaccess.v1.Grant.InputsEntry
+	81,  // 9: haproxyaccess.v1.Grant.start_time:type_name -> google.protobuf.Timestamp
+	71,  // 10: haproxyaccess.v1.Grant.inputs:type_name -> haproxyaccess.v1.Grant.InputsEntry
 	3,   // 11: haproxyaccess.v1.Grant.steps:type_name -> haproxyaccess.v1.ApprovalStep
 	4,   // 12: haproxyaccess.v1.Grant.review:type_name -> haproxyaccess.v1.Review
 	5,   // 13: haproxyaccess.v1.Grant.extension:type_name -> haproxyaccess.v1.Extension
-	80,  // 14: haproxyaccess.v1.Grant.groups_time:type_name -> google.protobuf.Timestamp
-	80,  // 15: haproxyaccess.v1.Approval.time:type_name -> google.protobuf.Timestamp
-	71,  // 16: haproxyaccess.v1.ApprovalStep.any_of:type_name -> haproxyaccess.v1.ApprovalStep.Quorum
-	80,  // 17: haproxyaccess.v1.Review.due_time:type_name -> google.protobuf.Timestamp
-	80,  // 18: haproxyaccess.v1.Review.time:type_name -> google.protobuf.Timestamp
-	80,  // 19: haproxyaccess.v1.Review.overdue_time:type_name -> google.protobuf.Timestamp
-	79,  // 20: haproxyaccess.v1.Extension.duration:type_name -> google.protobuf.Duration
-	72,  // 21: haproxyaccess.v1.Extension.inputs:type_name -> haproxyaccess.v1.Extension.InputsEntry
+	81,  // 14: haproxyaccess.v1.Grant.groups_time:type_name -> google.protobuf.Timestamp
+	81,  // 15: haproxyaccess.v1.Approval.time:type_name -> google.protobuf.Timestamp
+	72,  // 16: haproxyaccess.v1.ApprovalStep.any_of:type_name -> haproxyaccess.v1.ApprovalStep.Quorum
+	81,  // 17: haproxyaccess.v1.Review.due_time:type_name -> google.protobuf.Timestamp
+	81,  // 18: haproxyaccess.v1.Review.time:type_name -> google.protobuf.Timestamp
+	81,  // 19: haproxyaccess.v1.Review.overdue_time:type_name -> google.protobuf.Timestamp
+	80,  // 20: haproxyaccess.v1.Extension.duration:type_name -> google.protobuf.Duration
+	73,  // 21: haproxyaccess.v1.Extension.inputs:type_name -> haproxyaccess.v1.Extension.InputsEntry
 	2,   // 22: haproxyaccess.v1.Extension.approvals:type_name -> haproxyaccess.v1.Approval
-	80,  // 23: haproxyaccess.v1.Extension.request_time:type_name -> google.protobuf.Timestamp
-	80,  // 24: haproxyaccess.v1.Extension.lapse_time:type_name -> google.protobuf.Timestamp
-	80,  // 25: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
-	80,  // 26: haproxyaccess.v1.Enforcement.streams_until:type_name -> google.protobuf.Timestamp
+	81,  // 23: haproxyaccess.v1.Extension.request_time:type_name -> google.protobuf.Timestamp
+	81,  // 24: haproxyaccess.v1.Extension.lapse_time:type_name -> google.protobuf.Timestamp
+	81,  // 25: haproxyaccess.v1.Enforcement.old_workers_until:type_name -> google.protobuf.Timestamp
+	81,  // 26: haproxyaccess.v1.Enforcement.streams_until:type_name -> google.protobuf.Timestamp
 	8,   // 27: haproxyaccess.v1.Enforcement.nodes:type_name -> haproxyaccess.v1.NodeEnforcement
-	80,  // 28: haproxyaccess.v1.NodeEnforcement.write_time:type_name -> google.protobuf.Timestamp
-	80,  // 29: haproxyaccess.v1.NodeEnforcement.verify_time:type_name -> google.protobuf.Timestamp
-	80,  // 30: haproxyaccess.v1.NodeEnforcement.remove_time:type_name -> google.protobuf.Timestamp
-	80,  // 31: haproxyaccess.v1.NodeEnforcement.first_admitted_time:type_name -> google.protobuf.Timestamp
-	80,  // 32: haproxyaccess.v1.NodeEnforcement.last_admitted_time:type_name -> google.protobuf.Timestamp
-	80,  // 33: haproxyaccess.v1.NodeEnforcement.first_refused_after_end_time:type_name -> google.protobuf.Timestamp
-	79,  // 34: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
-	79,  // 35: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
+	81,  // 28: haproxyaccess.v1.NodeEnforcement.write_time:type_name -> google.protobuf.Timestamp
+	81,  // 29: haproxyaccess.v1.NodeEnforcement.verify_time:type_name -> google.protobuf.Timestamp
+	81,  // 30: haproxyaccess.v1.NodeEnforcement.remove_time:type_name -> google.protobuf.Timestamp
+	81,  // 31: haproxyaccess.v1.NodeEnforcement.first_admitted_time:type_name -> google.protobuf.Timestamp
+	81,  // 32: haproxyaccess.v1.NodeEnforcement.last_admitted_time:type_name -> google.protobuf.Timestamp
+	81,  // 33: haproxyaccess.v1.NodeEnforcement.first_refused_after_end_time:type_name -> google.protobuf.Timestamp
+	80,  // 34: haproxyaccess.v1.Pool.max_duration:type_name -> google.protobuf.Duration
+	80,  // 35: haproxyaccess.v1.Pool.default_duration:type_name -> google.protobuf.Duration
 	6,   // 36: haproxyaccess.v1.Pool.inputs:type_name -> haproxyaccess.v1.Input
 	33,  // 37: haproxyaccess.v1.Pool.lock:type_name -> haproxyaccess.v1.Lock
 	9,   // 38: haproxyaccess.v1.ListPoolsResponse.pools:type_name -> haproxyaccess.v1.Pool
-	79,  // 39: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
-	80,  // 40: haproxyaccess.v1.PreviewAccessRequest.start_time:type_name -> google.protobuf.Timestamp
-	73,  // 41: haproxyaccess.v1.PreviewAccessRequest.inputs:type_name -> haproxyaccess.v1.PreviewAccessRequest.InputsEntry
-	79,  // 42: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
-	79,  // 43: haproxyaccess.v1.PreviewAccessResponse.default_duration:type_name -> google.protobuf.Duration
+	80,  // 39: haproxyaccess.v1.PreviewAccessRequest.duration:type_name -> google.protobuf.Duration
+	81,  // 40: haproxyaccess.v1.PreviewAccessRequest.start_time:type_name -> google.protobuf.Timestamp
+	74,  // 41: haproxyaccess.v1.PreviewAccessRequest.inputs:type_name -> haproxyaccess.v1.PreviewAccessRequest.InputsEntry
+	80,  // 42: haproxyaccess.v1.PreviewAccessResponse.max_duration:type_name -> google.protobuf.Duration
+	80,  // 43: haproxyaccess.v1.PreviewAccessResponse.default_duration:type_name -> google.protobuf.Duration
 	3,   // 44: haproxyaccess.v1.PreviewAccessResponse.steps:type_name -> haproxyaccess.v1.ApprovalStep
-	79,  // 45: haproxyaccess.v1.PreviewAccessResponse.pending_for:type_name -> google.protobuf.Duration
+	80,  // 45: haproxyaccess.v1.PreviewAccessResponse.pending_for:type_name -> google.protobuf.Duration
 	6,   // 46: haproxyaccess.v1.PreviewAccessResponse.inputs:type_name -> haproxyaccess.v1.Input
-	74,  // 47: haproxyaccess.v1.PreviewAccessResponse.findings:type_name -> haproxyaccess.v1.PreviewAccessResponse.Finding
+	75,  // 47: haproxyaccess.v1.PreviewAccessResponse.findings:type_name -> haproxyaccess.v1.PreviewAccessResponse.Finding
 	33,  // 48: haproxyaccess.v1.PreviewAccessResponse.lock:type_name -> haproxyaccess.v1.Lock
-	79,  // 49: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
-	80,  // 50: haproxyaccess.v1.RequestAccessRequest.start_time:type_name -> google.protobuf.Timestamp
-	75,  // 51: haproxyaccess.v1.RequestAccessRequest.inputs:type_name -> haproxyaccess.v1.RequestAccessRequest.InputsEntry
+	80,  // 49: haproxyaccess.v1.RequestAccessRequest.duration:type_name -> google.protobuf.Duration
+	81,  // 50: haproxyaccess.v1.RequestAccessRequest.start_time:type_name -> google.protobuf.Timestamp
+	76,  // 51: haproxyaccess.v1.RequestAccessRequest.inputs:type_name -> haproxyaccess.v1.RequestAccessRequest.InputsEntry
 	1,   // 52: haproxyaccess.v1.RequestAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
 	1,   // 53: haproxyaccess.v1.ApproveAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
 	1,   // 54: haproxyaccess.v1.DenyAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
 	1,   // 55: haproxyaccess.v1.RevokeAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
-	79,  // 56: haproxyaccess.v1.ExtendAccessRequest.duration:type_name -> google.protobuf.Duration
-	76,  // 57: haproxyaccess.v1.ExtendAccessRequest.inputs:type_name -> haproxyaccess.v1.ExtendAccessRequest.InputsEntry
+	80,  // 56: haproxyaccess.v1.ExtendAccessRequest.duration:type_name -> google.protobuf.Duration
+	77,  // 57: haproxyaccess.v1.ExtendAccessRequest.inputs:type_name -> haproxyaccess.v1.ExtendAccessRequest.InputsEntry
 	1,   // 58: haproxyaccess.v1.ExtendAccessResponse.grant:type_name -> haproxyaccess.v1.Grant
 	1,   // 59: haproxyaccess.v1.CancelExtensionResponse.grant:type_name -> haproxyaccess.v1.Grant
 	1,   // 60: haproxyaccess.v1.WithdrawApprovalResponse.grant:type_name -> haproxyaccess.v1.Grant
@@ -6357,110 +6520,113 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	0,   // 62: haproxyaccess.v1.RevokeGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
 	32,  // 63: haproxyaccess.v1.RevokeGrantsResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
 	1,   // 64: haproxyaccess.v1.RevokeGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	80,  // 65: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
-	80,  // 66: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
-	80,  // 67: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
-	80,  // 68: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
+	81,  // 65: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
+	81,  // 66: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
+	81,  // 67: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
+	81,  // 68: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
 	33,  // 69: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
 	32,  // 70: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
 	1,   // 71: haproxyaccess.v1.CreateLockResponse.grants:type_name -> haproxyaccess.v1.Grant
 	33,  // 72: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
 	33,  // 73: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
-	80,  // 74: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	80,  // 75: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
-	69,  // 76: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
-	80,  // 77: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
-	80,  // 78: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
+	81,  // 74: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	81,  // 75: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
+	70,  // 76: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
+	81,  // 77: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
+	81,  // 78: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
 	1,   // 79: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
 	0,   // 80: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
 	1,   // 81: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	80,  // 82: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	81,  // 82: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
 	52,  // 83: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
-	80,  // 84: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
-	80,  // 85: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	77,  // 86: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
-	79,  // 87: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
-	80,  // 88: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
-	80,  // 89: haproxyaccess.v1.NodeStatus.last_drift_time:type_name -> google.protobuf.Timestamp
+	81,  // 84: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
+	81,  // 85: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	78,  // 86: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
+	80,  // 87: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
+	81,  // 88: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
+	81,  // 89: haproxyaccess.v1.NodeStatus.last_drift_time:type_name -> google.protobuf.Timestamp
 	55,  // 90: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
 	55,  // 91: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
 	55,  // 92: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
 	55,  // 93: haproxyaccess.v1.DrainPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	80,  // 94: haproxyaccess.v1.Environment.register_time:type_name -> google.protobuf.Timestamp
+	81,  // 94: haproxyaccess.v1.Environment.register_time:type_name -> google.protobuf.Timestamp
 	62,  // 95: haproxyaccess.v1.RegisterEnvironmentResponse.environment:type_name -> haproxyaccess.v1.Environment
 	32,  // 96: haproxyaccess.v1.RemoveEnvironmentResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
 	62,  // 97: haproxyaccess.v1.ListEnvironmentsResponse.environments:type_name -> haproxyaccess.v1.Environment
-	0,   // 98: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
-	0,   // 99: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
-	80,  // 100: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
-	80,  // 101: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
-	80,  // 102: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
-	78,  // 103: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
-	79,  // 104: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
-	2,   // 105: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
-	33,  // 106: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
-	80,  // 107: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
-	79,  // 108: haproxyaccess.v1.GrantEvent.extension_duration:type_name -> google.protobuf.Duration
-	80,  // 109: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
-	10,  // 110: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
-	12,  // 111: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
-	14,  // 112: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
-	16,  // 113: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
-	18,  // 114: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
-	20,  // 115: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
-	44,  // 116: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
-	46,  // 117: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
-	22,  // 118: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
-	24,  // 119: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
-	26,  // 120: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
-	28,  // 121: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
-	30,  // 122: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
-	34,  // 123: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
-	36,  // 124: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
-	38,  // 125: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
-	40,  // 126: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
-	42,  // 127: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
-	48,  // 128: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
-	50,  // 129: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
-	53,  // 130: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
-	56,  // 131: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
-	58,  // 132: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
-	60,  // 133: haproxyaccess.v1.AccessAPI.DrainPoolServer:input_type -> haproxyaccess.v1.DrainPoolServerRequest
-	63,  // 134: haproxyaccess.v1.AccessAPI.RegisterEnvironment:input_type -> haproxyaccess.v1.RegisterEnvironmentRequest
-	65,  // 135: haproxyaccess.v1.AccessAPI.RemoveEnvironment:input_type -> haproxyaccess.v1.RemoveEnvironmentRequest
-	67,  // 136: haproxyaccess.v1.AccessAPI.ListEnvironments:input_type -> haproxyaccess.v1.ListEnvironmentsRequest
-	11,  // 137: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
-	13,  // 138: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
-	15,  // 139: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
-	17,  // 140: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
-	19,  // 141: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
-	21,  // 142: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
-	45,  // 143: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
-	47,  // 144: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
-	23,  // 145: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
-	25,  // 146: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
-	27,  // 147: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
-	29,  // 148: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
-	31,  // 149: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
-	35,  // 150: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
-	37,  // 151: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
-	39,  // 152: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
-	41,  // 153: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
-	43,  // 154: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
-	49,  // 155: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
-	51,  // 156: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
-	54,  // 157: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
-	57,  // 158: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
-	59,  // 159: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
-	61,  // 160: haproxyaccess.v1.AccessAPI.DrainPoolServer:output_type -> haproxyaccess.v1.DrainPoolServerResponse
-	64,  // 161: haproxyaccess.v1.AccessAPI.RegisterEnvironment:output_type -> haproxyaccess.v1.RegisterEnvironmentResponse
-	66,  // 162: haproxyaccess.v1.AccessAPI.RemoveEnvironment:output_type -> haproxyaccess.v1.RemoveEnvironmentResponse
-	68,  // 163: haproxyaccess.v1.AccessAPI.ListEnvironments:output_type -> haproxyaccess.v1.ListEnvironmentsResponse
-	137, // [137:164] is the sub-list for method output_type
-	110, // [110:137] is the sub-list for method input_type
-	110, // [110:110] is the sub-list for extension type_name
-	110, // [110:110] is the sub-list for extension extendee
-	0,   // [0:110] is the sub-list for field type_name
+	81,  // 98: haproxyaccess.v1.Drift.first_time:type_name -> google.protobuf.Timestamp
+	81,  // 99: haproxyaccess.v1.Drift.last_time:type_name -> google.protobuf.Timestamp
+	0,   // 100: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
+	0,   // 101: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
+	81,  // 102: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
+	81,  // 103: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
+	81,  // 104: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
+	79,  // 105: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
+	80,  // 106: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
+	2,   // 107: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
+	33,  // 108: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
+	81,  // 109: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
+	80,  // 110: haproxyaccess.v1.GrantEvent.extension_duration:type_name -> google.protobuf.Duration
+	69,  // 111: haproxyaccess.v1.GrantEvent.drift:type_name -> haproxyaccess.v1.Drift
+	81,  // 112: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
+	10,  // 113: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
+	12,  // 114: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
+	14,  // 115: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
+	16,  // 116: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
+	18,  // 117: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
+	20,  // 118: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
+	44,  // 119: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
+	46,  // 120: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
+	22,  // 121: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
+	24,  // 122: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
+	26,  // 123: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
+	28,  // 124: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
+	30,  // 125: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
+	34,  // 126: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
+	36,  // 127: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
+	38,  // 128: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
+	40,  // 129: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
+	42,  // 130: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
+	48,  // 131: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
+	50,  // 132: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
+	53,  // 133: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
+	56,  // 134: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
+	58,  // 135: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
+	60,  // 136: haproxyaccess.v1.AccessAPI.DrainPoolServer:input_type -> haproxyaccess.v1.DrainPoolServerRequest
+	63,  // 137: haproxyaccess.v1.AccessAPI.RegisterEnvironment:input_type -> haproxyaccess.v1.RegisterEnvironmentRequest
+	65,  // 138: haproxyaccess.v1.AccessAPI.RemoveEnvironment:input_type -> haproxyaccess.v1.RemoveEnvironmentRequest
+	67,  // 139: haproxyaccess.v1.AccessAPI.ListEnvironments:input_type -> haproxyaccess.v1.ListEnvironmentsRequest
+	11,  // 140: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
+	13,  // 141: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
+	15,  // 142: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
+	17,  // 143: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
+	19,  // 144: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
+	21,  // 145: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
+	45,  // 146: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
+	47,  // 147: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
+	23,  // 148: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
+	25,  // 149: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
+	27,  // 150: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
+	29,  // 151: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
+	31,  // 152: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
+	35,  // 153: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
+	37,  // 154: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
+	39,  // 155: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
+	41,  // 156: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
+	43,  // 157: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
+	49,  // 158: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
+	51,  // 159: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
+	54,  // 160: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
+	57,  // 161: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
+	59,  // 162: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
+	61,  // 163: haproxyaccess.v1.AccessAPI.DrainPoolServer:output_type -> haproxyaccess.v1.DrainPoolServerResponse
+	64,  // 164: haproxyaccess.v1.AccessAPI.RegisterEnvironment:output_type -> haproxyaccess.v1.RegisterEnvironmentResponse
+	66,  // 165: haproxyaccess.v1.AccessAPI.RemoveEnvironment:output_type -> haproxyaccess.v1.RemoveEnvironmentResponse
+	68,  // 166: haproxyaccess.v1.AccessAPI.ListEnvironments:output_type -> haproxyaccess.v1.ListEnvironmentsResponse
+	140, // [140:167] is the sub-list for method output_type
+	113, // [113:140] is the sub-list for method input_type
+	113, // [113:113] is the sub-list for extension type_name
+	113, // [113:113] is the sub-list for extension extendee
+	0,   // [0:113] is the sub-list for field type_name
 }
 
 func init() { file_api_haproxyaccess_v1_haproxyaccess_proto_init() }
@@ -6474,7 +6640,7 @@ func file_api_haproxyaccess_v1_haproxyaccess_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc), len(file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   78,
+			NumMessages:   79,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

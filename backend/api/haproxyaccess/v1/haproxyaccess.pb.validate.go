@@ -11168,6 +11168,174 @@ var _ interface {
 	ErrorName() string
 } = ListEnvironmentsResponseValidationError{}
 
+// Validate checks the field values on Drift with the rules defined in the
+// proto definition for this message. If any rules are violated, the first
+// error encountered is returned, or nil if there are no violations.
+func (m *Drift) Validate() error {
+	return m.validate(false)
+}
+
+// ValidateAll checks the field values on Drift with the rules defined in the
+// proto definition for this message. If any rules are violated, the result is
+// a list of violation errors wrapped in DriftMultiError, or nil if none found.
+func (m *Drift) ValidateAll() error {
+	return m.validate(true)
+}
+
+func (m *Drift) validate(all bool) error {
+	if m == nil {
+		return nil
+	}
+
+	var errors []error
+
+	// no validation rules for Node
+
+	if all {
+		switch v := interface{}(m.GetFirstTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, DriftValidationError{
+					field:  "FirstTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, DriftValidationError{
+					field:  "FirstTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetFirstTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return DriftValidationError{
+				field:  "FirstTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetLastTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, DriftValidationError{
+					field:  "LastTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, DriftValidationError{
+					field:  "LastTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetLastTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return DriftValidationError{
+				field:  "LastTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	// no validation rules for Passes
+
+	// no validation rules for UnrepairedPasses
+
+	// no validation rules for ForeignRows
+
+	// no validation rules for ChangedRows
+
+	// no validation rules for MissingRows
+
+	if len(errors) > 0 {
+		return DriftMultiError(errors)
+	}
+
+	return nil
+}
+
+// DriftMultiError is an error wrapping multiple validation errors returned by
+// Drift.ValidateAll() if the designated constraints aren't met.
+type DriftMultiError []error
+
+// Error returns a concatenation of all the error messages it wraps.
+func (m DriftMultiError) Error() string {
+	var msgs []string
+	for _, err := range m {
+		msgs = append(msgs, err.Error())
+	}
+	return strings.Join(msgs, "; ")
+}
+
+// AllErrors returns a list of validation violation errors.
+func (m DriftMultiError) AllErrors() []error { return m }
+
+// DriftValidationError is the validation error returned by Drift.Validate if
+// the designated constraints aren't met.
+type DriftValidationError struct {
+	field  string
+	reason string
+	cause  error
+	key    bool
+}
+
+// Field function returns field value.
+func (e DriftValidationError) Field() string { return e.field }
+
+// Reason function returns reason value.
+func (e DriftValidationError) Reason() string { return e.reason }
+
+// Cause function returns cause value.
+func (e DriftValidationError) Cause() error { return e.cause }
+
+// Key function returns key value.
+func (e DriftValidationError) Key() bool { return e.key }
+
+// ErrorName returns error name.
+func (e DriftValidationError) ErrorName() string { return "DriftValidationError" }
+
+// Error satisfies the builtin error interface
+func (e DriftValidationError) Error() string {
+	cause := ""
+	if e.cause != nil {
+		cause = fmt.Sprintf(" | caused by: %v", e.cause)
+	}
+
+	key := ""
+	if e.key {
+		key = "key for "
+	}
+
+	return fmt.Sprintf(
+		"invalid %sDrift.%s: %s%s",
+		key,
+		e.field,
+		e.reason,
+		cause)
+}
+
+var _ error = DriftValidationError{}
+
+var _ interface {
+	Field() string
+	Reason() string
+	Key() bool
+	Cause() error
+	ErrorName() string
+} = DriftValidationError{}
+
 // Validate checks the field values on GrantEvent with the rules defined in the
 // proto definition for this message. If any rules are violated, the first
 // error encountered is returned, or nil if there are no violations.
@@ -11463,6 +11631,35 @@ func (m *GrantEvent) validate(all bool) error {
 		if err := v.Validate(); err != nil {
 			return GrantEventValidationError{
 				field:  "ExtensionDuration",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
+
+	if all {
+		switch v := interface{}(m.GetDrift()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "Drift",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, GrantEventValidationError{
+					field:  "Drift",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetDrift()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return GrantEventValidationError{
+				field:  "Drift",
 				reason: "embedded message failed validation",
 				cause:  err,
 			}

@@ -76,7 +76,7 @@ CREATE TABLE haproxyaccess.events (
   hash        bytea NOT NULL CHECK (octet_length(hash) = 32),
   batch       bytea NOT NULL DEFAULT '',
   doc         text COLLATE "C" NOT NULL,
-  CHECK (version >= 0 AND (version = 0) = (verb IN ('refuse', 'lock', 'unlock', 'policy'))),
+  CHECK (version >= 0 AND (version = 0) = (verb IN ('refuse', 'lock', 'unlock', 'policy', 'policy_refused', 'drift'))),
   CHECK (version > 0 OR from_state = '' AND to_state = '')
 );
 

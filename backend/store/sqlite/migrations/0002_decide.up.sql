@@ -137,7 +137,7 @@ CREATE TRIGGER events_added BEFORE INSERT ON events
 BEGIN
   SELECT CASE
     WHEN NEW.revision <> (SELECT coalesce(max(revision), 0) + 1 FROM events) THEN RAISE(ABORT, 'the log has no gap')
-    WHEN NEW.verb IN ('refuse', 'lock', 'unlock', 'policy') THEN
+    WHEN NEW.verb IN ('refuse', 'lock', 'unlock', 'policy', 'policy_refused', 'drift') THEN
       CASE WHEN NEW.version <> 0 OR NEW.from_state <> '' OR NEW.to_state <> '' THEN RAISE(ABORT, 'this event is no transition') END
     WHEN NOT EXISTS (SELECT 1 FROM transitions WHERE from_state = NEW.from_state AND verb = NEW.verb AND to_state = NEW.to_state)
       THEN RAISE(ABORT, 'this event is not in the table of transitions')
