@@ -19,7 +19,11 @@ func (t terminal) check(_ context.Context, args []string) error {
 		flags.Usage()
 		return fmt.Errorf("%w: name a file or a folder", errUsage)
 	}
-	compiled, sources, err := load(files...)
+	sources, docs, err := parseAll(files)
+	if err != nil {
+		return err
+	}
+	compiled, err := policy.Compile(docs...)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,5 +207,32 @@ tests:
 	}
 	if !o.tags {
 		t.Error("a condition goes by tags, and that is not seen")
+	}
+}
+
+// A change is looked at before its tests are mended, and never passes for one that a gateway takes.
+func TestTheImpactOfDocumentsWhoseTestsFailIsShownAndIsAFailure(t *testing.T) {
+	const failing = `tests:
+  - name: nobody gets in
+    subject: {name: alice@example.com, groups: [dev]}
+    request: {pool: prod/web, tags: [live], for: 15m}
+    expect: {decision: deny}
+`
+	dir := t.TempDir()
+	right, wrong := filepath.Join(dir, "right.yaml"), filepath.Join(dir, "wrong.yaml")
+	for path, text := range map[string]string{right: openToDevelopers, wrong: openToDevelopers + failing} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, files := range map[string][]string{"the old": {wrong, right}, "the new": {right, wrong}} {
+		for _, more := range [][]string{nil, {"--fail-on-opens"}, {"--json"}} {
+			var out, errs bytes.Buffer
+			world := terminal{out: &out, err: &errs, now: func() time.Time { return noon }}
+			status := world.run(t.Context(), slices.Concat([]string{"impact", "--pool", "prod/web"}, more, files))
+			if status != exitFailed || out.Len() == 0 || !strings.Contains(errs.String(), "nobody gets in") {
+				t.Errorf("%s %v: exit status %d, %q, %q", name, more, status, out.String(), errs.String())
+			}
+		}
 	}
 }

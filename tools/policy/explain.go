@@ -40,16 +40,11 @@ func (t terminal) explain(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	compiled, failed, err := loadTried(files...)
+	compiled, err := load(files...)
 	if err != nil {
 		return err
 	}
-	for _, f := range failed {
-		fmt.Fprintf(t.err, "%s: warning: test %q: %s\n", f.File, f.Name, plain(f.Got))
-	}
-	if len(failed) > 0 {
-		fmt.Fprintln(t.err, "warning: a gateway refuses these documents: tests fail")
-	}
+	t.warn(compiled)
 	decision, findings := compiled.Explain(ctx, request)
 	if q.json {
 		return writeJSON(t.out, explanationOf(request, decision, findings))

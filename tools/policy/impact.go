@@ -4,9 +4,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
 	"github.com/haproxy-access/clutch-haproxy-access/tools/internal/gatewayconfig"
 )
 
@@ -45,6 +45,9 @@ func (t terminal) impact(ctx context.Context, args []string) error {
 	if err := write(t.out); err != nil {
 		return err
 	}
+	if result.Old.FailedTests+result.New.FailedTests > 0 {
+		return errTests
+	}
 	if s.failOnOpens && result.Opens {
 		return errOpens
 	}
@@ -67,14 +70,16 @@ func (t terminal) compare(ctx context.Context, s scope, oldPath, newPath string)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
-	before, oldSources, err := load(oldPath)
+	before, err := load(oldPath)
 	if err != nil {
 		return nil, err
 	}
-	after, newSources, err := load(newPath)
+	after, err := load(newPath)
 	if err != nil {
 		return nil, err
 	}
+	t.warn(before)
+	t.warn(after)
 	var config *gatewayconfig.Config
 	if s.config != "" {
 		read, err := gatewayconfig.Read(s.config)
@@ -85,14 +90,14 @@ func (t terminal) compare(ctx context.Context, s scope, oldPath, newPath string)
 		facts.configured(read.Fleet)
 	}
 	r := &result{Old: versionOf(before), New: versionOf(after)}
-	j := &judgement{before: before, after: after, facts: facts, at: s.at.Time}
+	j := &judgement{before: before.Policy, after: after.Policy, facts: facts, at: s.at.Time}
 	if s.grants != "" || config != nil {
 		if err := t.judge(ctx, s, config, j); err != nil {
 			return nil, err
 		}
 		r.Grants = &j.found
 	}
-	mentioned, err := outlineOf(append(oldSources, newSources...))
+	mentioned, err := outlineOf(slices.Concat(before.sources, after.sources))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +105,7 @@ func (t terminal) compare(ctx context.Context, s scope, oldPath, newPath string)
 	if mentioned.tags {
 		plan.noteUntagged(facts, j.pools)
 	}
-	if err := plan.compare(ctx, before, after, r); err != nil {
+	if err := plan.compare(ctx, before.Policy, after.Policy, r); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -110,11 +115,13 @@ func (t terminal) compare(ctx context.Context, s scope, oldPath, newPath string)
 type version struct {
 	Policy string `json:"policy"`
 	Hash   string `json:"hash"`
+	// FailedTests counts the tests of its documents that fail: no gateway takes it then.
+	FailedTests int `json:"failed_tests,omitempty"`
 }
 
-func versionOf(p *policy.Policy) version {
+func versionOf(p tried) version {
 	name, hash := p.Version()
-	return version{name, hash}
+	return version{name, hash, len(p.failed)}
 }
 
 // result is what impact prints.

@@ -19,35 +19,40 @@ type source struct {
 	text []byte
 }
 
-// load reads files and folders and compiles all documents in them as one policy, tests included.
-func load(paths ...string) (*policy.Policy, []source, error) {
-	sources, docs, err := parseAll(paths)
-	if err != nil {
-		return nil, nil, err
-	}
-	compiled, err := policy.Compile(docs...)
-	if err != nil {
-		return nil, nil, err
-	}
-	return compiled, sources, nil
+// tried is a policy that compiles, and may fail tests of its own.
+type tried struct {
+	*policy.Policy
+	sources []source
+	failed  []policy.TestResult
 }
 
-// loadTried is load where a policy is asked about that need not pass its tests. failed says which do not.
-func loadTried(paths ...string) (compiled *policy.Policy, failed []policy.TestResult, err error) {
-	_, docs, err := parseAll(paths)
+// load reads files and folders, compiles all documents in them as one policy, and runs their tests.
+func load(paths ...string) (tried, error) {
+	sources, docs, err := parseAll(paths)
 	if err != nil {
-		return nil, nil, err
+		return tried{}, err
 	}
 	compiled, results, err := policy.Check(docs...)
 	if err != nil {
-		return nil, nil, err
+		return tried{}, err
 	}
+	p := tried{Policy: compiled, sources: sources}
 	for _, r := range results {
 		if r.Got != "" {
-			failed = append(failed, r)
+			p.failed = append(p.failed, r)
 		}
 	}
-	return compiled, failed, nil
+	return p, nil
+}
+
+// warn says which tests fail.
+func (t terminal) warn(p tried) {
+	for _, f := range p.failed {
+		fmt.Fprintf(t.err, "%s: warning: test %q: %s\n", f.File, f.Name, plain(f.Got))
+	}
+	if len(p.failed) > 0 {
+		fmt.Fprintln(t.err, "warning: a gateway refuses these documents: tests fail")
+	}
 }
 
 // parseAll reads and parses; what is wrong is said of all of them together.

@@ -41,6 +41,9 @@ var errUsage = errors.New("usage")
 // errOpens says that a change opens something, and that this was not wanted.
 var errOpens = errors.New("the change opens something")
 
+// errTests says that what was compared is nothing that a gateway takes.
+var errTests = errors.New("the impact is of documents whose tests fail")
+
 // terminal is what a command talks to.
 type terminal struct {
 	in       io.Reader

@@ -32,7 +32,7 @@ packages() {
 case "${1:-}" in demo | test | haproxy3) ;; *) echo "usage: setup.sh demo|test|haproxy3" >&2; exit 2 ;; esac
 
 if ! has go; then
-  echo "setup: Go 1.25 or later is needed: https://go.dev/doc/install" >&2
+  echo "setup: Go 1.26 is needed (go.mod; one of 1.21 or later fetches it): https://go.dev/doc/install" >&2
   exit 1
 fi
 
