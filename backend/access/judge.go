@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -131,7 +132,7 @@ type end struct {
 // errUndecided says that policy could not judge a grant in time.
 var errUndecided = errors.New("policy did not answer in time; the grant stands until it does")
 
-// verdict judges one grant, by locks and removed environments alone unless byPolicy is set. Without a cause it stands.
+// verdict judges one grant, by locks, removed environments and names alone unless byPolicy is set. Without a cause it stands.
 func (s *Service) verdict(ctx context.Context, g grant.Grant, c closing, byPolicy bool) (end, error) {
 	for _, l := range c.locks {
 		if l.Covers(g.Subject, g.Owner, g.Pool) {
@@ -140,6 +141,9 @@ func (s *Service) verdict(ctx context.Context, g grant.Grant, c closing, byPolic
 	}
 	if e, gone := s.outlived(g, c.environments); gone {
 		return e, nil
+	}
+	if former := formerName(g); former != "" {
+		return end{g: g, cause: grant.CausePolicyChanged, comment: former}, nil
 	}
 	if !byPolicy {
 		return end{}, nil
@@ -171,6 +175,24 @@ func (s *Service) groundLost(g grant.Grant) string {
 	}
 	if g.Owner != "" && !s.actsFor(g.Subject, g.Owner) {
 		return "By the configuration the agent does not work for this owner any more."
+	}
+	return ""
+}
+
+// formerName says that a grant rests on a name which an earlier version took and which is nobody's by now: of its subject or
+// owner, or of somebody who approved it and may be the requester by another spelling (I11). Empty if it does not.
+func formerName(g grant.Grant) string {
+	names := []grant.Subject{g.Subject}
+	if g.Owner != "" {
+		names = append(names, g.Owner)
+	}
+	for _, a := range slices.Concat(g.Approvals, g.Extension.Approvals) {
+		names = append(names, a.By)
+	}
+	for _, name := range names {
+		if _, err := grant.ParseSubject(string(name)); err != nil {
+			return fmt.Sprintf("The name %s, which it rests on, is not in the form that names have by now.", name)
+		}
 	}
 	return ""
 }

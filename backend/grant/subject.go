@@ -9,7 +9,8 @@ import (
 
 // Subject is who asks for access, in canonical form: a person's lower-case e-mail address, "service:<name>" or
 // "agent:<name>". Lower-case ASCII, at most MaxSubject bytes, without '|' and '/'. HAProxy compares it byte by byte, so
-// there is one spelling for each subject. Make one with Person, Service, Agent or ParseSubject.
+// there is one spelling for each subject: of an address the domain is written out in full, as RFC 5321 has it, without the
+// final dot that DNS reads as the same name. Make one with Person, Service, Agent or ParseSubject.
 type Subject string
 
 // MaxSubject is the longest subject in bytes.
@@ -21,24 +22,32 @@ var ErrSubject = errors.New("not a subject")
 const (
 	servicePrefix = "service:"
 	agentPrefix   = "agent:"
+
+	atom  = `[a-z0-9_+-]+`
+	label = `[a-z0-9](` + inner + `)?`
+	inner = `[a-z0-9-]{0,61}[a-z0-9]`
 )
 
-// Both ends are written out, since the same patterns stand in HAProxy's configuration, where $ also matches before a
-// final newline.
+// HAProxy's configuration holds the same alphabets. It need not hold the form of an address: what has another form has no row.
+//
+// A domain has two labels or more, each with a letter or digit at both ends, and the last one begins with a letter. So
+// there is no empty label, no name that a resolver would complete, no number that is an address of the network, and no A-label that
+// stands for ASCII alone (xn--example-).
 var (
-	personPattern  = regexp.MustCompile(`\A[a-z0-9._+-]+@[a-z0-9.-]+\z`)
+	personPattern  = regexp.MustCompile(`\A` + atom + `(\.` + atom + `)*@(` + label + `\.)+[a-z](` + inner + `)?\z`)
 	machinePattern = regexp.MustCompile(`\A(service|agent):[a-z0-9._-]+\z`)
 )
 
-// Person makes the subject of a person out of an e-mail address in any letter case. An address can never become a
-// service or an agent. The error wraps ErrSubject and does not repeat the address.
+// Person makes the subject of a person out of an e-mail address in any letter case. Another form of an address is refused,
+// not folded: who is let in by one is nobody else by the other. An address can never become a service or an agent. The error
+// wraps ErrSubject and does not repeat the address.
 func Person(email string) (Subject, error) {
 	if err := checkLength(email); err != nil {
 		return "", err
 	}
 	s := lowerASCII(email)
 	if !personPattern.MatchString(s) {
-		return "", fmt.Errorf("%w: a person is an e-mail address of letters, digits and . _ + - with one @", ErrSubject)
+		return "", fmt.Errorf("%w: a person is an e-mail address of letters, digits and . _ + - with one @ and a whole domain, without a dot at the end", ErrSubject)
 	}
 	return Subject(s), nil
 }

@@ -2,6 +2,7 @@ package grant
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,8 +15,10 @@ var names = []struct{ in, person, parsed string }{
 	{"alice@example.com", "alice@example.com", "alice@example.com"},
 	{"Alice@Example.COM", "alice@example.com", ""},
 	{"a.b_c+d-e@x-y.example", "a.b_c+d-e@x-y.example", "a.b_c+d-e@x-y.example"},
-	{"0@0", "0@0", "0@0"},
-	{"AZaz@AZaz", "azaz@azaz", ""},
+	{"0@0.a", "0@0.a", "0@0.a"},
+	{"AZaz@AZ.az", "azaz@az.az", ""},
+	{"_-+.-@4.xn--p1ai", "_-+.-@4.xn--p1ai", "_-+.-@4.xn--p1ai"},
+	{"a@" + strings.Repeat("b", 63) + ".com", "a@" + strings.Repeat("b", 63) + ".com", "a@" + strings.Repeat("b", 63) + ".com"},
 	{long(128), long(128), long(128)},
 	{long(129), "", ""},
 	{strings.ToUpper(long(128)), long(128), ""},
@@ -71,6 +74,32 @@ var names = []struct{ in, person, parsed string }{
 	{"<alice@example.com>", "", ""},
 	{"alice%40example.com", "", ""},
 	{"alice,bob@example.com", "", ""},
+
+	// The same mailbox in another form, or none at all: two subjects for one person could approve each other.
+	{"alice@example.com.", "", ""},
+	{"ALICE@EXAMPLE.COM.", "", ""},
+	{"alice@example.com..", "", ""},
+	{"alice@.example.com", "", ""},
+	{"alice@example..com", "", ""},
+	{"alice@example", "", ""}, // a resolver completes it
+	{"alice@localhost", "", ""},
+	{"a@b", "", ""},
+	{".@.", "", ""},
+	{"alice@.", "", ""},
+	{".alice@example.com", "", ""},
+	{"alice.@example.com", "", ""},
+	{"al..ice@example.com", "", ""},
+	{"alice@-example.com", "", ""},
+	{"alice@example-.com", "", ""},
+	{"alice@xn--example-.com", "", ""}, // Punycode of example
+	{"alice@example.com-", "", ""},
+	{"alice@example.-com", "", ""},
+	{"alice@127.0.0.1", "", ""},
+	{"alice@127.1", "", ""},
+	{"alice@example.0", "", ""},
+	{"alice@0x7f000001", "", ""},
+	{"a@" + strings.Repeat("b", 64) + ".com", "", ""},
+	{"a@b." + strings.Repeat("c", 64), "", ""},
 
 	// Look-alikes: one of them becoming ASCII would make one person out of two.
 	{"alice@example.com\u200b", "", ""},
@@ -197,7 +226,17 @@ func canonical(s string, also string) bool {
 
 func isCanonicalPerson(s string) bool {
 	local, domain, found := strings.Cut(s, "@")
-	return found && len(s) <= 128 && canonical(local, "+") && canonical(domain, "") && !strings.Contains(domain, "_")
+	if !found || len(s) > 128 || !canonical(local, "+") || !canonical(domain, "") || strings.Contains(domain, "_") {
+		return false
+	}
+	labels := strings.Split(domain, ".")
+	for _, l := range labels {
+		if len(l) == 0 || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
+			return false
+		}
+	}
+	last := labels[len(labels)-1]
+	return !slices.Contains(strings.Split(local, "."), "") && len(labels) > 1 && last[0] >= 'a'
 }
 
 func isCanonicalMachine(s string) bool {

@@ -23,6 +23,9 @@ var bugs = []bug{
 	{name: "a name in another letter case", quick: true, edits: []edit{
 		{"backend/grant/subject.go", "personPattern  = regexp.MustCompile(`\\A", "personPattern  = regexp.MustCompile(`(?i)\\A"},
 	}},
+	{name: "a name with a dot at its end", edits: []edit{
+		{"backend/grant/subject.go", "(` + inner + `)?\\z`)", "(` + inner + `)?\\.?\\z`)"},
+	}},
 	{name: "an agent has its owner's groups", edits: []edit{
 		{"backend/access/caller.go", "c.OwnerGroups, c.GroupsAt, c.GroupsSource =", "c.Groups = m.Groups; c.OwnerGroups, c.GroupsAt, c.GroupsSource ="},
 	}},

@@ -330,7 +330,7 @@ func (r *run) replay() {
 	r.do(p.who, p.key, r.someone(p.who), c)
 }
 
-// otherCase comes to the entrance by a name in another letter case, which is nobody's.
+// otherCase comes to the entrance by a name in another letter case, or with the dot that ends a domain, which is nobody's.
 func (r *run) otherCase() {
 	g := r.one(waits)
 	who := pick(r.T, "whose name", append(slices.Clone(people), g.Subject)...)
@@ -338,5 +338,9 @@ func (r *run) otherCase() {
 		who = alice
 	}
 	say, other := r.shown(g)
-	r.act(pick(r.T, "case", strings.ToUpper(who), strings.ToUpper(who[:1])+who[1:]), approve(say), approve(other))
+	spellings := []string{strings.ToUpper(who), strings.ToUpper(who[:1]) + who[1:]}
+	if strings.Contains(who, "@") {
+		spellings = append(spellings, who+".")
+	}
+	r.act(pick(r.T, "spelling", spellings...), approve(say), approve(other))
 }
