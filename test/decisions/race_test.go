@@ -33,10 +33,12 @@ type race struct {
 	log      *chronicle // as of before the burst
 	calls    atomic.Int64
 
-	mu    sync.Mutex
-	acked map[string]int // by what a call says, which no other call does: how many times it was answered with success
-	bulk  map[string]int // how many grants a bulk revocation says that it ended
-	told  map[string]int // events by what they say
+	mu      sync.Mutex
+	refused []time.Time    // when the log says that a request was
+	crowded []string       // calls that were told that there were too many refusals
+	acked   map[string]int // by what a call says, which no other call does: how many times it was answered with success
+	bulk    map[string]int // how many grants a bulk revocation says that it ended
+	told    map[string]int // events by what they say
 }
 
 // TestRacingCallersLeaveOneEventForEachCallThatWasAnswered: whatever gets in whose way, the log keeps what it must, each
@@ -103,6 +105,8 @@ func by(group string) oracle.Step {
 
 // burst lets some callers loose at the same time, mostly on the same grant.
 func (r *race) burst(random *rand.Rand) {
+	r.crowded = nil
+	began := r.gateway.clock.Now()
 	r.signIn()
 	focus := r.focus(random)
 	do := (*racer).call
@@ -122,6 +126,7 @@ func (r *race) burst(random *rand.Rand) {
 	close(start)
 	wg.Wait()
 	r.read()
+	r.tooMany(began)
 	if err := r.log.quiet(r.gateway.clock.Now()); err != nil {
 		r.Error(err)
 	}
@@ -186,15 +191,31 @@ func (r *race) text() (text, key string) {
 
 // note remembers what came of a call. Whoever loses a race is told so by a code, and by nothing else.
 func (r *race) note(text string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch code := codeOf(err); code {
 	case oracle.OK, oracle.Invalid, oracle.Forbidden, oracle.NotFound, oracle.Conflict:
+	case oracle.Code(access.TooMany):
+		r.crowded = append(r.crowded, text)
 	default:
 		r.Errorf("%s: %s", text, code)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.acked[text] += 0; err == nil {
 		r.acked[text]++
+	}
+}
+
+// tooMany: who wins the races decides how often somebody is refused, and so whether the bound is met. It must not be before
+// there were as many refusals, within a minute, as it allows.
+func (r *race) tooMany(began time.Time) {
+	n := 0
+	for _, at := range r.refused {
+		if at.After(began.Add(-time.Minute)) {
+			n++
+		}
+	}
+	if len(r.crowded) > 0 && n < access.MaxRefused {
+		r.Errorf("%v were told of too many refusals, and there were %d", r.crowded, n)
 	}
 }
 
@@ -215,7 +236,9 @@ func (r *race) read() {
 		if err := r.log.add(e); err != nil {
 			r.Fatalf("the log at revision %d, %s of %s: %v", e.Revision, e.Event.Verb, e.Event.Grant.ID, err)
 		}
-		if e.Event.Verb != grant.Refuse {
+		if e.Event.Verb == grant.Refuse {
+			r.refused = append(r.refused, e.Event.At)
+		} else {
 			r.told[e.Event.Comment]++
 		}
 		r.limited(e.Event)
