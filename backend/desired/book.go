@@ -70,17 +70,22 @@ func (b *Book) sheet(pools Table, now time.Time) *Sheet {
 
 func (b *Book) newSheet(pools Table, now time.Time) *Sheet {
 	t := make(Table, len(b.entries))
+	rows := make([]Row, 0, len(b.entries))
 	var next time.Time
 	for _, e := range b.entries {
 		if _, served := pools[e.pool]; !served || !now.Before(e.expires) {
 			continue
 		}
 		t[e.row.Key] = e.row.Value
+		if n := len(rows); n > 0 && rows[n-1].Key == e.row.Key {
+			rows = rows[:n-1] // the last of a key counts
+		}
+		rows = append(rows, e.row)
 		if next.IsZero() || e.expires.Before(next) {
 			next = e.expires
 		}
 	}
-	s := NewSheet(t)
+	s := newSheet(t, rows)
 	s.Next, s.made = next, now
 	return s
 }
@@ -103,8 +108,10 @@ type Sheet struct {
 }
 
 // NewSheet makes the sheet of a table.
-func NewSheet(t Table) *Sheet {
-	s := &Sheet{Table: t, rows: t.Rows()}
+func NewSheet(t Table) *Sheet { return newSheet(t, t.Rows()) }
+
+func newSheet(t Table, rows []Row) *Sheet {
+	s := &Sheet{Table: t, rows: rows}
 	s.Text, s.err = text(s.rows), check(s.rows)
 	return s
 }
@@ -131,9 +138,34 @@ func (s *Sheet) changes(older *Sheet) Changes {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.older != older {
-		s.older, s.since = older, Diff(s.Table, older.rows)
+		s.older, s.since = older, s.leadFrom(older)
 	}
 	return s.since
+}
+
+func (s *Sheet) leadFrom(older *Sheet) Changes {
+	if s.err != nil || older.err != nil {
+		return s.Diff(older.rows)
+	}
+	return merge(s.rows, older.rows)
+}
+
+// Rows are the table's, sorted by key.
+func (s *Sheet) Rows() []Row { return s.rows }
+
+// Diff compares the rows of a running map with the sheet: see Diff. What is right, in whatever order, costs little.
+func (s *Sheet) Diff(have []Row) Changes {
+	if slices.Equal(s.rows, have) {
+		return Changes{}
+	}
+	if len(s.rows) == len(have) {
+		sorted := slices.Clone(have)
+		slices.SortFunc(sorted, byKey)
+		if slices.Equal(s.rows, sorted) { // no key twice: the sheet has none
+			return Changes{}
+		}
+	}
+	return diff(s.Table, s.rows, have)
 }
 
 func (s *Sheet) forget() {

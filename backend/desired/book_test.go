@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 )
@@ -61,6 +62,29 @@ func TestSinceLeadsFromOneSheetToAnother(t *testing.T) {
 	if !newer.Since(newer).Empty() {
 		t.Error("a sheet differs from itself")
 	}
+}
+
+// What is worked out cheaply of sheets is what Diff says.
+func TestASheetDiffersAsItsTableDoes(t *testing.T) {
+	key := rapid.SampledFrom([]string{"a", "b", "c", "d", "x;y"})
+	value := rapid.SampledFrom([]string{"1", "2"})
+	rapid.Check(t, func(rt *rapid.T) {
+		want := Table(rapid.MapOfN(key, value, 0, 4).Draw(rt, "want"))
+		older := NewSheet(rapid.MapOfN(key, value, 0, 4).Draw(rt, "older"))
+		var have []Row
+		for range rapid.IntRange(0, 6).Draw(rt, "rows") {
+			have = append(have, Row{key.Draw(rt, "key"), value.Draw(rt, "value")})
+		}
+		sheet := NewSheet(want)
+		if diff := cmp.Diff(Diff(want, older.Rows()), sheet.Since(older)); diff != "" {
+			rt.Fatalf("since: (-want +got):\n%s", diff)
+		}
+		for _, rows := range [][]Row{have, want.Rows(), append(want.Rows(), have...)} {
+			if diff := cmp.Diff(Diff(want, rows), sheet.Diff(rows)); diff != "" {
+				rt.Fatalf("of %v: (-want +got):\n%s", rows, diff)
+			}
+		}
+	})
 }
 
 // A sheet keeps the one before it alive at most, however long the gateway runs.

@@ -20,7 +20,10 @@ func (c Changes) Len() int { return len(c.Remove) + len(c.Set) + len(c.Add) }
 
 // Diff compares the rows of a running map, in HAProxy's order, with what it must hold. A running map can hold a key more
 // than once (the first counts, and a set changes only some): such a key is removed wholly and added again.
-func Diff(want Table, have []Row) Changes {
+func Diff(want Table, have []Row) Changes { return diff(want, want.Rows(), have) }
+
+// diff is Diff; sorted are the rows of want.
+func diff(want Table, sorted, have []Row) Changes {
 	count := make(map[string]int, len(have))
 	value := make(map[string]string, len(have))
 	for _, r := range have {
@@ -40,12 +43,30 @@ func Diff(want Table, have []Row) Changes {
 			count[r.Key] = 0 // once
 		}
 	}
-	for _, r := range want.Rows() {
+	for _, r := range sorted {
 		switch {
 		case count[r.Key] == 0:
 			c.Add = append(c.Add, r)
 		case value[r.Key] != r.Value:
 			c.Set = append(c.Set, r)
+		}
+	}
+	return c
+}
+
+// merge is Diff of two lists that are sorted by key and hold each key once, all of which can be sent.
+func merge(want, have []Row) (c Changes) {
+	for len(want) > 0 || len(have) > 0 {
+		switch {
+		case len(want) == 0 || len(have) > 0 && have[0].Key < want[0].Key:
+			c.Remove, have = append(c.Remove, have[0].Key), have[1:]
+		case len(have) == 0 || want[0].Key < have[0].Key:
+			c.Add, want = append(c.Add, want[0]), want[1:]
+		default:
+			if want[0].Value != have[0].Value {
+				c.Set = append(c.Set, want[0])
+			}
+			want, have = want[1:], have[1:]
 		}
 	}
 	return c

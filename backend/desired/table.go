@@ -2,7 +2,6 @@ package desired
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -30,10 +29,25 @@ type State map[Map]Table
 
 // safe is what may stand in a key or a value: no space, no quote, no control character, nothing that the runtime API or
 // a map file reads otherwise. The longest key has 128 + 1 + 31 + 1 + 63 = 224 bytes.
-var safe = regexp.MustCompile(`\A[A-Za-z0-9._:@+|/-]{1,256}\z`)
+var safe = func() (in [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@+|/-") {
+		in[c] = true
+	}
+	return in
+}()
 
 // CanSend reports whether a key or a value may reach a node. "." and ".." are segments of a path, not keys.
-func CanSend(s string) bool { return safe.MatchString(s) && s != "." && s != ".." }
+func CanSend(s string) bool {
+	if len(s) < 1 || len(s) > 256 || s == "." || s == ".." {
+		return false
+	}
+	for i := range len(s) {
+		if !safe[s[i]] {
+			return false
+		}
+	}
+	return true
+}
 
 // Rows are the table's rows, sorted by key.
 func (t Table) Rows() []Row {
@@ -41,15 +55,22 @@ func (t Table) Rows() []Row {
 	for k, v := range t {
 		rows = append(rows, Row{k, v})
 	}
-	slices.SortFunc(rows, func(a, b Row) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(rows, byKey)
 	return rows
 }
+
+func byKey(a, b Row) int { return strings.Compare(a.Key, b.Key) }
 
 // Text is the map's file: a row a line, key and value parted by one space, sorted, each with a newline.
 func (t Table) Text() []byte { return text(t.Rows()) }
 
 func text(rows []Row) []byte {
+	length := 0
+	for _, r := range rows {
+		length += len(r.Key) + len(r.Value) + len(" \n")
+	}
 	var b bytes.Buffer
+	b.Grow(length)
 	for _, r := range rows {
 		b.WriteString(r.Key)
 		b.WriteByte(' ')

@@ -69,8 +69,15 @@ func TestDriftIsRepairedAndReportedByName(t *testing.T) {
 			reconcile.Drift{Map: desired.Grants, Foreign: []string{"ev\"il"}, Rows: 1},
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		both := func(t *testing.T, test func(w *world)) {
+			inWorld(t, test)
 			inWorld(t, func(w *world) {
+				w.target.Recognizer = w.node
+				test(w)
+			})
+		}
+		t.Run(name, func(t *testing.T) {
+			both(t, func(w *world) {
 				w.source.give(alice("g1", "prod"))
 				w.source.give(granted("g2", "bob@example.com", "prod"))
 				w.start()
@@ -117,6 +124,60 @@ func TestWhatWeDidOurselvesIsNoDrift(t *testing.T) {
 		w.crash()
 		w.equal("healthy", w.status().Healthy, true)
 		w.equal("drift", w.seen.takeDrifts(), []reconcile.Drift(nil))
+	})
+}
+
+// A change that began on a worker of which nobody knew yet is no drift; what somebody put there meanwhile is.
+func TestAChangeAfterAReloadThatWasNotSeenIsNoDrift(t *testing.T) {
+	for name, foreign := range map[string][]string{"nobody": nil, "somebody": {"mallory@example.com|prod/db"}} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.source.give(alice("g1", "prod"))
+				w.source.give(granted("g2", "bob@example.com", "prod"))
+				w.start()
+				w.node.edit(func(_ *process, files map[desired.Map][]byte) {
+					for _, key := range foreign {
+						files[desired.Grants] = append(files[desired.Grants], key+" 9999999999:g9\n"...)
+					}
+				})
+				w.node.reload()
+				w.source.end("g1")
+				w.source.give(granted("g3", "carol@example.com", "prod"))
+				w.equal("kind", w.mustPass().Kind, reconcile.Full)
+				var want []reconcile.Drift
+				if foreign != nil {
+					want = []reconcile.Drift{{Map: desired.Grants, Foreign: foreign, Rows: 1}} // its file was written anew before
+				}
+				w.equal("drift", w.seen.takeDrifts(), want)
+				w.equal("memory", w.node.rows(desired.Grants), []string{bobProd + " " + inAnHour + ":g2", "carol@example.com|prod/db " + inAnHour + ":g3"})
+			})
+		})
+	}
+}
+
+// What a map held before a change is not recognized after it, and a row that cannot be removed is never taken for nothing.
+func TestDriftIsFoundHoweverMuchIsRecognized(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.target.Recognizer, w.target.Prober = w.node, w.node
+		w.source.give(alice("g1", "prod"))
+		w.start()
+		w.mustFull()
+		w.source.give(granted("g2", "bob@example.com", "prod"))
+		w.mustPass()
+		w.node.edit(func(p *process, _ map[desired.Map][]byte) { p.remove(desired.Grants, bobProd) })
+		w.mustFull()
+		w.equal("drift", w.seen.takeDrifts(), []reconcile.Drift{{Map: desired.Grants, Missing: []string{bobProd}, Rows: 1}})
+		w.node.edit(func(p *process, _ map[desired.Map][]byte) {
+			p.maps[desired.Grants] = append(p.maps[desired.Grants], desired.Row{Key: "ev\"il", Value: "x"})
+		})
+		w.mustFull()
+		w.equal("stuck", w.seen.takeDrifts(), []reconcile.Drift{{Map: desired.Grants, Foreign: []string{"ev\"il"}, Rows: 1}})
+		w.node.takeLog()
+		w.mustFull()
+		if !slices.Contains(w.node.takeLog(), "parse grants.map") {
+			t.Error("what holds a row that is stuck was recognized")
+		}
+		w.equal("and again", w.seen.takeDrifts(), []reconcile.Drift(nil))
 	})
 }
 

@@ -56,6 +56,7 @@ func (l *loop) depose() {
 	l.release()
 	l.record = record{}
 	l.before, l.lastFull, l.next = memory{full: true, purge: true, cut: true}, time.Time{}, time.Time{}
+	l.fullDue = time.Time{}
 	l.state.elect(false, "")
 	l.fleet.options.Observer.Elected(l.target.Name, false)
 }

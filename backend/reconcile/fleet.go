@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -45,6 +46,7 @@ type Fleet struct {
 	helpers  sync.WaitGroup
 
 	mu       sync.Mutex
+	made     int // loops
 	loops    []*loop
 	departed map[string]*state // of nodes that are gone and may still admit
 	changed  chan struct{}     // closed and replaced when any status changes
@@ -66,6 +68,14 @@ func New(o Options) *Fleet {
 		f.loops = append(f.loops, newLoop(f, t))
 	}
 	return f
+}
+
+// share is the place of one more loop between 0 and 1, spread evenly however many there are. New and replan alone make
+// loops, one after the other.
+func (f *Fleet) share() float64 {
+	_, place := math.Modf(float64(f.made) * math.Phi)
+	f.made++
+	return place
 }
 
 // Start starts all loops. A second call does nothing.

@@ -113,7 +113,7 @@ func TestManyRowsAreReplacedAtOnceAboveEightKiB(t *testing.T) {
 	}
 }
 
-// A revocation on a node that is known to be right takes four calls and the file, which is read back as well.
+// A revocation on a node that is known to be right takes four calls and the file, and the first of them is the removal.
 func TestARevocationTakesFewCalls(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.target.Prober = w.node
@@ -124,12 +124,97 @@ func TestARevocationTakesFewCalls(t *testing.T) {
 		w.source.end("g1")
 		r := w.mustPass()
 		w.equal("calls", w.node.takeLog(), []string{
-			"worker", "remove grants.map " + aliceProd, "write grants.map", "row grants.map", "file grants.map", "worker",
+			"remove grants.map " + aliceProd, "write grants.map", "row grants.map", "file grants.map", "worker",
 		})
 		w.equal("kind", r.Kind, reconcile.Change)
 		w.source.configure(func(s *source) { s.revision++ })
 		w.mustPass()
 		w.equal("a change that concerns no row takes", w.node.takeLog(), []string{"worker"})
+	})
+}
+
+// A worker that has not run for long may not be the one that was seen: another can have its process id, and the same time.
+func TestAYoungWorkerIsAskedForBeforeAChange(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.target.Prober = w.node
+		w.source.give(alice("g1", "prod"))
+		w.node.restart()
+		w.start()
+		for _, c := range []struct {
+			age   time.Duration
+			first string
+		}{{2 * time.Second, "worker"}, {7 * time.Second, "worker"}, {13 * time.Second, "add grants.map " + bobProd}} {
+			time.Sleep(time.Until(begin.Add(c.age)))
+			w.node.takeLog()
+			w.source.give(granted("g2", "bob@example.com", "prod"))
+			w.mustPass()
+			w.equal(c.age.String(), w.node.takeLog()[0], c.first)
+			w.source.end("g2")
+			w.mustPass()
+		}
+	})
+}
+
+// What has not changed since the pass before is recognized, and not read again; so is it after a change once it was read.
+func TestWhatAFullPassHasLeftIsRecognizedByTheNext(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.target.Recognizer = w.node
+		w.source.give(alice("g1", "prod"))
+		w.start()
+		parsed := func() (maps []string) {
+			w.node.takeLog()
+			w.mustFull()
+			for _, call := range w.node.takeLog() {
+				if word, m, _ := strings.Cut(call, " "); (word == "parse" || word == "file") && m != string(desired.Leases) {
+					maps = append(maps, m)
+				}
+			}
+			return maps
+		}
+		w.equal("nothing changed", parsed(), []string(nil))
+		w.source.give(granted("g2", "bob@example.com", "prod"))
+		w.mustPass()
+		w.equal("after a change", parsed(), []string{string(desired.Grants)})
+		w.equal("and then", parsed(), []string(nil))
+		w.node.reload()
+		w.equal("after a reload", len(parsed()), 4)
+		w.equal("and then", parsed(), []string(nil))
+	})
+}
+
+// The full passes of nodes that began together do not stay together, and each is in time.
+func TestFullPassesAreSpreadOverTheInterval(t *testing.T) {
+	inWorld(t, func(w *world) {
+		const nodes = 20
+		var targets []reconcile.Target
+		for i := range nodes {
+			one := w.target
+			one.Name, one.Node = fmt.Sprint("n", i), newHAProxy()
+			targets = append(targets, one)
+		}
+		w.fleet = w.newFleet(targets...)
+		w.fleet.Start()
+		synctest.Wait()
+		time.Sleep(10 * time.Second) // until each has found its place
+		last, most := map[string]time.Time{}, 0
+		for range 400 {
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			together := 0
+			for _, s := range w.fleet.Status("") {
+				if !last[s.Name].IsZero() && s.LastFull.After(last[s.Name]) {
+					together++
+					if apart := s.LastFull.Sub(last[s.Name]); apart > 10*time.Second {
+						t.Errorf("%s had none for %s", s.Name, apart)
+					}
+				}
+				last[s.Name] = s.LastFull
+			}
+			most = max(most, together)
+		}
+		if most > 2 {
+			t.Errorf("%d of %d within a tenth of a second of ten", most, nodes)
+		}
 	})
 }
 
@@ -142,9 +227,8 @@ func TestRemovalsOfAllMapsComeBeforeAnyAddition(t *testing.T) {
 			p.maps[desired.KIDs] = nil
 		})
 		w.source.give(alice("g1", "prod"))
-		w.node.configure(func(h *haproxy) { h.running.pid++ })
 		w.node.takeLog()
-		w.mustPass()
+		w.crash()
 		w.equal("changes", changing(w.node.takeLog()), []string{
 			"remove hosts.map x.example.com", "add grants.map " + aliceProd, "add kids.map clutch|k1", "write grants.map",
 		})

@@ -1,7 +1,9 @@
 package reconcile_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"regexp"
@@ -145,6 +147,27 @@ func (h *haproxy) File(ctx context.Context, m desired.Map) (text []byte, err err
 		return nil
 	})
 	return text, err
+}
+
+// RowsUnless is of reconcile.Recognizer. Each worker has its rows elsewhere in its memory.
+func (h *haproxy) RowsUnless(ctx context.Context, m desired.Map, known reconcile.Digest) (rows []desired.Row, d reconcile.Digest, err error) {
+	err = h.do(ctx, "recognize "+string(m), func() error {
+		d = sha256.Sum256(fmt.Appendf(nil, "%p %q", h.running, h.running.maps[m]))
+		if d != known {
+			h.log = append(h.log, "parse "+string(m))
+			rows = append([]desired.Row{}, h.running.maps[m]...)
+		}
+		return nil
+	})
+	return rows, d, err
+}
+
+func (h *haproxy) FileIs(ctx context.Context, m desired.Map, text []byte) (same bool, err error) {
+	err = h.do(ctx, "compare "+string(m), func() error {
+		same = bytes.Equal(text, h.files[m])
+		return nil
+	})
+	return same, err
 }
 
 func (h *haproxy) Remove(ctx context.Context, m desired.Map, key string) error {

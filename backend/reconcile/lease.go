@@ -29,7 +29,7 @@ func (p *pass) lease(ctx context.Context, first Worker) error {
 	if err := p.giveLeases(ctx, v); err != nil {
 		return err
 	}
-	p.result.Worker, err = p.same(ctx, worker)
+	_, err = p.same(ctx, worker)
 	return err
 }
 
@@ -48,7 +48,7 @@ func firsts(rows []desired.Row) desired.Table {
 func (p *pass) giveLeases(ctx context.Context, v view) error {
 	want := p.want[desired.Leases]
 	for range rounds {
-		j := &job{m: desired.Leases, want: want, changes: desired.Diff(want.Table, v.rows), file: !bytes.Equal(v.file, want.Text)}
+		j := &job{m: desired.Leases, want: want, changes: want.Diff(v.rows), file: !bytes.Equal(v.file, want.Text)}
 		if j.changes.Empty() && !j.file {
 			return nil
 		}

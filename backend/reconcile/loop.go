@@ -26,6 +26,8 @@ type loop struct {
 	claimed   time.Time
 	before    memory
 	lastFull  time.Time // began
+	fullDue   time.Time // when the next must begin
+	share     float64   // of an interval: where in it this loop's full passes are
 	next      time.Time // when the first row expires for which a stream may run
 	unsettled time.Time
 	record    record
@@ -36,7 +38,7 @@ type loop struct {
 func newLoop(f *Fleet, t Target) *loop {
 	t = t.normal()
 	return &loop{
-		target: t, fleet: f, timing: f.timing.of(t), now: f.options.Now,
+		share: f.share(), target: t, fleet: f, timing: f.timing.of(t), now: f.options.Now,
 		poke: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 		before: memory{full: true, purge: true, cut: true},
 		state:  newState(t, f.options.Name, f.options.Writers == nil, f.options.Now, f.broadcast),
@@ -123,16 +125,30 @@ func (l *loop) wait(ctx context.Context, failures int) bool {
 		if l.due() {
 			return true
 		}
+		asked := l.now()
 		worker, err := l.target.Node.Worker(ctx)
 		if err != nil || !worker.follows(l.before.worker) || worker.Offset < -l.target.ClockBound && l.leased() {
 			l.before.full = true
 			return ctx.Err() == nil
 		}
-		l.before.worker = worker // older than before: a restart shows, even one soon after the last pass
+		l.before.worker, l.before.seen = worker, asked // older than before: a restart shows, even one soon after the last pass
 	}
 }
 
 func (l *loop) leased() bool { return len(l.before.leases) > 0 }
+
+// nextFull is when the next full pass must begin after one that began then: at the loop's own place in the interval, so
+// that the passes of many nodes, which a start or a new key makes begin together, do not stay together.
+func (l *loop) nextFull(began time.Time) time.Time {
+	if l.fullDue.IsZero() {
+		return began.Add(l.timing.Full - time.Duration(l.share*float64(l.timing.Full)))
+	}
+	late := began.Sub(l.fullDue) % l.timing.Full
+	if late < 0 {
+		late += l.timing.Full
+	}
+	return began.Add(l.timing.Full - late)
+}
 
 // minPause keeps rows that expire one after the other from making a pass each.
 const minPause = 100 * time.Millisecond
@@ -140,7 +156,7 @@ const minPause = 100 * time.Millisecond
 // pause is how long there is nothing to look for.
 func (l *loop) pause() time.Duration {
 	d := l.timing.Watch
-	if due := l.timing.Full - l.now().Sub(l.lastFull); due < d {
+	if due := l.fullDue.Sub(l.now()); due < d {
 		d = max(due, minPause)
 	}
 	if l.target.Streams != nil && !l.next.IsZero() {
@@ -155,7 +171,7 @@ func (l *loop) due() bool {
 	now := l.now()
 	expired := l.target.Streams != nil && !l.next.IsZero() && !now.Before(l.next)
 	uncertain := !l.unsettled.IsZero()
-	if now.Sub(l.lastFull) >= l.timing.Full || uncertain {
+	if !now.Before(l.fullDue) || now.Before(l.lastFull) || uncertain {
 		l.before.full = true
 		return true
 	}
@@ -265,12 +281,12 @@ func (l *loop) fail(attempt int64, err error, p *pass) {
 func (l *loop) succeed(attempt int64, p *pass) {
 	r := &p.result
 	l.before = memory{
-		sheets: p.want, left: p.want, worker: r.Worker, leases: r.Leases, stuck: l.before.stuck,
+		sheets: p.want, left: p.want, digests: p.digests, worker: r.Worker, seen: p.seen, leases: r.Leases, stuck: l.before.stuck,
 		cut: r.StreamsErr != nil, purge: r.EldersErr != nil,
 	}
 	if r.Kind == Full {
 		l.before.stuck = p.stuck
-		l.lastFull = r.Read
+		l.lastFull, l.fullDue = r.Read, l.nextFull(r.Read)
 		if !r.Read.Before(l.unsettled) {
 			l.unsettled = time.Time{}
 		}

@@ -55,6 +55,17 @@ type Prober interface {
 	Row(ctx context.Context, m desired.Map, key string) (value string, there bool, err error)
 }
 
+// Digest stands for what a node answered, byte for byte. The zero value stands for nothing.
+type Digest [32]byte
+
+// Recognizer spares the reading of what was read before, or is known.
+type Recognizer interface {
+	// RowsUnless is Node.Rows, with the digest of what was answered. Where that is known, rows is nil, and not otherwise.
+	RowsUnless(ctx context.Context, m desired.Map, known Digest) (rows []desired.Row, d Digest, err error)
+	// FileIs reports whether Node.File would read just that text.
+	FileIs(ctx context.Context, m desired.Map, text []byte) (bool, error)
+}
+
 // Elders are the workers of before the last reload, reached through HAProxy's master socket.
 type Elders interface {
 	// Purge takes every row that keep does not have, or has with another value, out of the maps of keep in every older
@@ -111,6 +122,8 @@ type Target struct {
 	Prober  Prober
 	Elders  Elders
 	Streams Streams
+	// Recognizer only makes passes cheaper.
+	Recognizer Recognizer
 }
 
 // normal is the target with leases that a node can hold.

@@ -20,7 +20,10 @@ type memory struct {
 	// sheets are what the last pass left there, and worker the one that it was left with; nil if that is not known.
 	sheets desired.Sheets
 	worker Worker
+	seen   time.Time // when it was asked which worker that is
 	leases desired.Table
+	// digests are of answers that had just the rows of sheets.
+	digests map[desired.Map]Digest
 	// left are the sheets of the newest pass that knew what the node must hold, however it ended; owed are the rows that must
 	// go, and that no pass since the last one that succeeded has seen to be gone.
 	left desired.Sheets
@@ -45,15 +48,18 @@ type pass struct {
 
 	content *content
 	want    desired.Sheets
+	digests map[desired.Map]Digest // of answers that had just the rows of want
 	result  Result
 	// unsettled says that a write got no answer, and may still be carried out.
 	unsettled bool
-	// written are the grants whose rows were written, and when; gone are the rows that were removed, by key.
-	written map[string]time.Time
+	// written are the grants whose rows were written, by id; gone are the rows that were removed, by key.
+	written map[string]writing
 	gone    map[string]string
 	owed    owed
 	closed  bool // a row was taken away
 	stuck   stuck
+	touched *job // what was changed before it was found that only a full pass will do
+	seen    time.Time
 }
 
 // stuck are foreign keys that no call can remove, by map.
@@ -72,21 +78,16 @@ func (s stuck) note(m desired.Map, keys []string) {
 // run carries out the pass. An error leaves the node with a lease that was given before, which runs out.
 func (p *pass) run(ctx context.Context) error {
 	p.result.Read = p.now()
-	p.written, p.gone, p.stuck = map[string]time.Time{}, map[string]string{}, stuck{}
+	p.written, p.gone, p.stuck, p.digests = map[string]writing{}, map[string]string{}, stuck{}, map[desired.Map]Digest{}
 	var err error
 	if p.content, err = p.feed.read(ctx); err != nil {
 		return fmt.Errorf("read store: %w", err)
 	}
 	p.result.Revision = p.content.revision
-	worker, err := p.target.Node.Worker(ctx)
-	if err != nil {
-		return fmt.Errorf("ask for the worker: %w", err)
-	}
-	p.result.Worker = worker
 	if err := p.desire(ctx); err != nil {
 		return err
 	}
-	if err := p.bring(ctx, worker); err != nil {
+	if err := p.bring(ctx); err != nil {
 		return err
 	}
 	p.result.Rows = map[desired.Map]int{desired.Leases: len(p.result.Leases)}
@@ -99,14 +100,34 @@ func (p *pass) run(ctx context.Context) error {
 }
 
 // bring brings the node in line, by as little as suffices.
-func (p *pass) bring(ctx context.Context, worker Worker) error {
-	if p.changeSuffices(worker) {
-		if err := p.change(ctx, worker); !errors.Is(err, errNotApplied) {
+func (p *pass) bring(ctx context.Context) error {
+	lost := false
+	if p.changeSuffices() {
+		err := p.change(ctx)
+		lost = errors.Is(err, errNotApplied)
+		if !lost && !errors.Is(err, errWorkerChanged) {
 			return err
 		}
-		p.before.sheets = nil // not drift: it is not known whose deed that is
+	}
+	worker, err := p.ask(ctx)
+	if err != nil {
+		return err
+	}
+	if lost && worker.follows(p.before.worker) {
+		p.before.sheets, p.before.digests = nil, nil // not drift: it is not known whose deed that is
 	}
 	return p.full(ctx, worker)
+}
+
+// ask asks which worker answers.
+func (p *pass) ask(ctx context.Context) (Worker, error) {
+	at := p.now()
+	worker, err := p.target.Node.Worker(ctx)
+	if err != nil {
+		return Worker{}, fmt.Errorf("ask for the worker: %w", err)
+	}
+	p.result.Worker, p.seen = worker, at
+	return worker, nil
 }
 
 // desire works out what the node must hold.
@@ -177,17 +198,6 @@ func (p *pass) converge(ctx context.Context, maps []desired.Map) error {
 	return fmt.Errorf("%s: the map is not what was written to it: somebody else writes there", maps[0])
 }
 
-// view is what a node holds of a map.
-type view struct {
-	rows []desired.Row
-	file []byte
-	// mended says that the rows could not be listed at first. taken are those that were taken out for it by their keys, as
-	// they are known, and emptied says that all others went as well.
-	mended  bool
-	taken   []desired.Row
-	emptied bool
-}
-
 // survey reads maps, and notes drift where they are read for the first time in this pass. Maps that the node cannot list are
 // missing from views, with an error; another error leaves no views.
 func (p *pass) survey(ctx context.Context, maps []desired.Map, drifts bool) (map[desired.Map]view, error) {
@@ -211,20 +221,13 @@ func (p *pass) survey(ctx context.Context, maps []desired.Map, drifts bool) (map
 	return views, errors.Join(unlisted...)
 }
 
-func (p *pass) look(ctx context.Context, m desired.Map) (v view, err error) {
-	if v.rows, err = p.target.Node.Rows(ctx, m); err != nil {
-		return v, fmt.Errorf("read rows: %w", err)
-	}
-	if v.file, err = p.target.Node.File(ctx, m); err != nil {
-		return v, fmt.Errorf("read file: %w", err)
-	}
-	return v, nil
-}
-
 func (p *pass) drift(m desired.Map, v view) {
 	before, known := p.before.sheets[m]
 	if !known && !v.mended {
 		return
+	}
+	if known && m == desired.Grants && p.touched != nil {
+		v = p.undone(v)
 	}
 	if d, there := newDrift(m, before, v, p.before.stuck[m]); there {
 		p.result.Drift = append(p.result.Drift, d)
@@ -233,14 +236,11 @@ func (p *pass) drift(m desired.Map, v view) {
 
 // same asks for the worker again and fails if it is another.
 func (p *pass) same(ctx context.Context, before Worker) (Worker, error) {
-	worker, err := p.target.Node.Worker(ctx)
-	if err != nil {
-		return Worker{}, fmt.Errorf("ask for the worker: %w", err)
+	worker, err := p.ask(ctx)
+	if err == nil && !worker.follows(before) {
+		err = errWorkerChanged
 	}
-	if !worker.follows(before) {
-		return Worker{}, errWorkerChanged
-	}
-	return worker, nil
+	return worker, err
 }
 
 // follow takes the rows that are gone out of older workers, and cuts the streams that still run for them. Neither is a

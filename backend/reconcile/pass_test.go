@@ -94,8 +94,8 @@ func TestLeasesAreWrittenAfterEverythingElse(t *testing.T) {
 	})
 }
 
-// A reload between the two brings the row back from the file: the same pass must remove it from the new worker, and give
-// no lease, since a worker changed under it.
+// A reload between the two brings the row back from the file: the same pass must remove it from the new worker, and it is
+// not enforced while the old one may still hold it.
 func TestI4AReloadBetweenMemoryAndFileDoesNotBringARemovedRowBack(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.source.give(alice("g1", "prod"))
@@ -112,17 +112,13 @@ func TestI4AReloadBetweenMemoryAndFileDoesNotBringARemovedRowBack(t *testing.T) 
 				return none
 			}
 		})
-		if err := w.mustFail(); !strings.Contains(err.Error(), "reloaded") {
-			t.Errorf("error %v", err)
-		}
+		w.equal("kind", w.mustPass().Kind, reconcile.Full)
 		w.equal("the row was removed twice", changing(w.node.takeLog()), []string{
 			"remove grants.map " + aliceProd, "write grants.map", "remove grants.map " + aliceProd,
 		})
 		w.equal("memory", w.node.rows(desired.Grants), []string{})
 		w.equal("file", w.node.file(desired.Grants), "")
 		w.equal("enforced", w.ended("prod", revision, begin.Add(time.Hour)).Enforced, 0)
-		time.Sleep(time.Second)
-		w.equal("the next pass succeeds", w.status().Healthy, true)
 	})
 }
 

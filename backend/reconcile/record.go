@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,9 +24,15 @@ type record struct {
 	begun bool
 	seen  int64 // ends up to this revision are in ends
 	ends  []end
-	// written are grants whose rows were written and not read back yet.
-	written map[string]time.Time
+	// written are grants whose rows were written and not read back yet, by id.
+	written map[string]writing
 	found   bool // the rows that were there at first are reported
+}
+
+// writing is when the row of a grant was written.
+type writing struct {
+	key string
+	at  time.Time
 }
 
 // end is the end of a grant that is not reported yet.
@@ -45,11 +52,9 @@ func (r *record) begin(revision int64, known map[string]int64) {
 // note takes in what a pass has read and done, however it ended. known is what was enforced before it.
 func (r *record) note(p *pass, t Target, known map[string]int64) {
 	if r.written == nil {
-		r.written = map[string]time.Time{}
+		r.written = map[string]writing{}
 	}
-	for id, at := range p.written {
-		r.written[id] = at
-	}
+	maps.Copy(r.written, p.written)
 	if p.content == nil {
 		return
 	}
@@ -117,18 +122,11 @@ func (r *record) verified(revision int64, now time.Time) []Removal {
 // the node.
 func (r *record) reports(p *pass, enforced map[string]int64, now time.Time) []Report {
 	var reports []Report
-	there := map[string]bool{}
-	if len(r.written) > 0 {
-		for _, value := range p.want[desired.Grants].Table {
-			_, id, _ := strings.Cut(value, ":")
-			there[id] = true
-		}
-	}
-	for id, at := range r.written {
-		if !there[id] {
+	for id, w := range r.written {
+		if _, there, _ := strings.Cut(p.wanted(w.key), ":"); there != id {
 			continue // it has ended meanwhile
 		}
-		reports = append(reports, Report{GrantID: id, Revision: p.result.Revision, WrittenAt: at, VerifiedAt: now})
+		reports = append(reports, Report{GrantID: id, Revision: p.result.Revision, WrittenAt: w.at, VerifiedAt: now})
 	}
 	if !r.found {
 		for _, id := range p.content.book.Given(p.result.Read.Add(-recent)) {
@@ -137,7 +135,7 @@ func (r *record) reports(p *pass, enforced map[string]int64, now time.Time) []Re
 			}
 		}
 	}
-	r.written, r.found = map[string]time.Time{}, true
+	r.written, r.found = map[string]writing{}, true
 	r.ends = slices.DeleteFunc(r.ends, func(e end) bool {
 		if e.Revision > enforced[e.Pool.Environment] {
 			return false

@@ -85,7 +85,7 @@ func newDrift(m desired.Map, before *desired.Sheet, v view, left map[string]bool
 	if before == nil { // only what nobody of us writes is known to be another's
 		c.Remove = bare(v.taken)
 	} else {
-		c = desired.Diff(before.Table, v.found(before.Table))
+		c = before.Diff(v.found(before))
 		d.File = string(v.file) != string(before.Text)
 	}
 	c.Stuck = slices.DeleteFunc(c.Stuck, func(key string) bool { return left[key] })

@@ -172,7 +172,7 @@ func (p *pass) shutFile(ctx context.Context, m desired.Map, file []byte) error {
 }
 
 // found are the rows that the map is taken to have held before anything was taken out of it.
-func (v view) found(before desired.Table) []desired.Row {
+func (v view) found(before *desired.Sheet) []desired.Row {
 	rows := v.rows
 	if v.emptied {
 		rows = before.Rows() // the others are not known

@@ -39,11 +39,15 @@ func (p *pass) plan(maps []desired.Map, views map[desired.Map]view) []*job {
 		if !seen {
 			continue
 		}
-		j := &job{m: m, want: want, changes: desired.Diff(want.Table, v.rows), file: !bytes.Equal(v.file, want.Text)}
+		j := &job{m: m, want: want, changes: want.Diff(v.rows), file: !bytes.Equal(v.file, want.Text)}
 		p.stuck.note(m, j.changes.Stuck)
+		if j.changes.Empty() && len(j.changes.Stuck) == 0 {
+			p.digests[m] = v.digest
+		}
 		if j.changes.Empty() && !j.file {
 			continue
 		}
+		delete(p.digests, m) // what is read after the change counts
 		j.bulk = p.target.Bulk != nil && len(want.Text) > bulkText && j.changes.Len() > bulkRows
 		j.closing = len(j.changes.Remove)+len(j.changes.Set) > 0 || j.file && holdsMore(v.file, want.Table)
 		if m == desired.Grants {
@@ -266,6 +270,6 @@ func (p *pass) writeFile(ctx context.Context, j *job) error {
 // noteWritten remembers when a grant's row was written, or may have been: whether it is there is found by reading back.
 func (p *pass) noteWritten(m desired.Map, r desired.Row) {
 	if _, id, ok := strings.Cut(r.Value, ":"); ok && m == desired.Grants {
-		p.written[id] = p.now()
+		p.written[id] = writing{key: r.Key, at: p.now()}
 	}
 }

@@ -128,18 +128,13 @@ func TestI4AWriterThatIsPassedOverWritesNothing(t *testing.T) {
 		defer other.Stop()
 		time.Sleep(7 * time.Second)
 		revision := w.source.give(granted("g2", "bob@example.com", "prod"))
-		w.node.configure(func(n *haproxy) {
-			n.meet = func(call string) fault {
-				if call == "worker" {
-					h.give(first, nil) // in the middle of the pass
-				}
-				return none
-			}
+		w.source.configure(func(s *source) {
+			s.reading = func() { h.give(first, nil) } // in the middle of the pass
 		})
 		w.node.takeLog()
 		w.fleet.Wake()
 		synctest.Wait()
-		w.node.configure(func(n *haproxy) { n.meet = nil })
+		w.source.configure(func(s *source) { s.reading = nil })
 		w.equal("changes", changing(w.node.takeLog()), []string{})
 		time.Sleep(10 * time.Second)
 		w.equal("memory", w.node.rows(desired.Grants), []string{aliceProd + " " + inAnHour + ":g1", bobProd + " " + inAnHour + ":g2"})

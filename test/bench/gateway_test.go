@@ -66,7 +66,7 @@ func (g *gateway) settled(revision int64) {
 				return false
 			}
 		}
-		return true
+		return g.observer.told(g.nodes) // a little later
 	})
 }
 

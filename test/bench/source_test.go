@@ -70,17 +70,25 @@ func (s *source) end(grants ...grant.Grant) int64 {
 // observer counts what passes wrote.
 type observer struct {
 	full, writes, failed atomic.Int64
+	filled               sync.Map // nodes that had a full pass
 	mu                   sync.Mutex
 	err                  error // the last
 	drift                []string
 }
 
 // Passed implements reconcile.Observer.
-func (o *observer) Passed(_ string, r reconcile.Result) {
+func (o *observer) Passed(node string, r reconcile.Result) {
+	o.writes.Add(int64(r.Writes))
 	if r.Kind == reconcile.Full {
 		o.full.Add(1)
+		o.filled.Store(node, true)
 	}
-	o.writes.Add(int64(r.Writes))
+}
+
+// told reports whether it was told of a full pass on each of so many nodes.
+func (o *observer) told(nodes int) bool {
+	o.filled.Range(func(any, any) bool { nodes--; return true })
+	return nodes <= 0
 }
 
 // Failed implements reconcile.Observer.

@@ -372,7 +372,7 @@ func (g *gateway) target(n *node) reconcile.Target {
 		t.Bulk = adapter
 	}
 	if kind.prober {
-		t.Prober = adapter
+		t.Prober, t.Recognizer = adapter, adapter
 	}
 	if kind.elders {
 		t.Elders = elders{l}

@@ -1,7 +1,9 @@
 package robustness
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -239,6 +241,20 @@ func (l *link) Rows(ctx context.Context, m desired.Map) (rows []desired.Row, err
 		return errors.Join(down, listed)
 	})
 	return rows, err
+}
+
+func (l *link) RowsUnless(ctx context.Context, m desired.Map, known reconcile.Digest) ([]desired.Row, reconcile.Digest, error) {
+	rows, err := l.Rows(ctx, m)
+	digest := reconcile.Digest(sha256.Sum256(fmt.Appendf(nil, "%q", rows)))
+	if err != nil || digest == known {
+		return nil, digest, err
+	}
+	return append([]desired.Row{}, rows...), digest, nil
+}
+
+func (l *link) FileIs(ctx context.Context, m desired.Map, text []byte) (bool, error) {
+	file, err := l.File(ctx, m)
+	return err == nil && bytes.Equal(file, text), err
 }
 
 func (l *link) Row(ctx context.Context, m desired.Map, key string) (value string, there bool, err error) {

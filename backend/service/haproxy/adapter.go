@@ -11,6 +11,7 @@ type Adapter interface {
 	reconcile.Node
 	reconcile.Bulk
 	reconcile.Prober
+	reconcile.Recognizer
 }
 
 // NewAdapter makes a node of a client. The service makes its own from the configuration; this is for simulations that

@@ -136,7 +136,7 @@ func (s *Service) Targets(in haproxycfg.Input, keys KeySource) ([]reconcile.Targ
 		}
 		t := reconcile.Target{
 			Name: m.name, Dialect: m.client.Dialect(), Settings: m.settings, Node: node{m.client}, Bulk: node{m.client},
-			Prober:        node{m.client},
+			Prober: node{m.client}, Recognizer: node{m.client},
 			HardStopAfter: in.HardStopAfter, ClockBound: m.clockBound, Fixed: s.fixed(m.name, in, keys),
 		}
 		if m.sockets != nil {

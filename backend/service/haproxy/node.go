@@ -42,11 +42,36 @@ func (n node) Rows(ctx context.Context, m desired.Map) ([]desired.Row, error) {
 	if err != nil {
 		return nil, unlisted(err)
 	}
+	return rowsOf(entries), nil
+}
+
+func rowsOf(entries []dataplane.Entry) []desired.Row {
 	rows := make([]desired.Row, len(entries))
 	for i, e := range entries {
-		rows[i] = desired.Row{Key: e.Key, Value: e.Value}
+		rows[i] = desired.Row(e)
 	}
-	return rows, nil
+	return rows
+}
+
+// RowsUnless implements reconcile.Recognizer.
+func (n node) RowsUnless(ctx context.Context, m desired.Map, known reconcile.Digest) ([]desired.Row, reconcile.Digest, error) {
+	entries, d, err := n.client.EntriesUnless(ctx, string(m), dataplane.Digest(known))
+	if err != nil {
+		return nil, reconcile.Digest{}, unlisted(err)
+	}
+	if entries == nil {
+		return nil, reconcile.Digest(d), nil
+	}
+	return rowsOf(entries), reconcile.Digest(d), nil
+}
+
+// FileIs implements reconcile.Recognizer. A file that somebody took away is none.
+func (n node) FileIs(ctx context.Context, m desired.Map, text []byte) (bool, error) {
+	same, err := n.client.MapFileIs(ctx, string(m), text)
+	if e := (*dataplane.Error)(nil); errors.As(err, &e) && e.Status == http.StatusNotFound {
+		return false, nil
+	}
+	return same, err
 }
 
 // unlisted is the error of a list, by which reconcile knows that the node itself answers.

@@ -29,7 +29,9 @@ type request struct {
 	body        []byte
 	wants       []int // the statuses that mean done
 	reads       bool  // the answer's body is needed; otherwise the status says all
-	slow        bool  // bounded by Options.BulkTimeout
+	// into takes the body of the answer that was wanted, in place of answer.body. It never fails.
+	into io.Writer
+	slow bool // bounded by Options.BulkTimeout
 }
 
 // answer is what came back with a wanted status.
@@ -94,9 +96,12 @@ func (c *Client) send(ctx context.Context, d *dialect, r request) (answer, error
 		return answer{}, refusal(r.op, resp.StatusCode, errorBody(resp), hide)
 	}
 	a := answer{dialect: d, status: resp.StatusCode, date: resp.Header.Get("Date"), sent: sent, received: received}
-	if r.reads {
-		a.body, err = c.readBody(ctx, r.op, resp.Body, hide)
-	} else {
+	switch {
+	case r.into != nil:
+		err = c.copyBody(ctx, r, resp, hide)
+	case r.reads:
+		a.body, err = c.readBody(ctx, r, resp, hide)
+	default:
 		// Read for the connection's sake only: the status has said that it is done.
 		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody)
 	}
@@ -153,15 +158,30 @@ func errorBody(resp *http.Response) []byte {
 	return body
 }
 
-func (c *Client) readBody(ctx context.Context, op string, from io.Reader, hide redactor) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(from, c.maxAnswer+1))
+// maxBelieved bounds how much memory an answer gets by its word for its length alone.
+const maxBelieved = 4 << 20
+
+func (c *Client) readBody(ctx context.Context, r request, resp *http.Response, hide redactor) ([]byte, error) {
+	var body bytes.Buffer
+	if n := resp.ContentLength; n > 0 {
+		body.Grow(int(min(n, maxBelieved)) + bytes.MinRead)
+	}
+	r.into = &body
+	if err := c.copyBody(ctx, r, resp, hide); err != nil {
+		return nil, err
+	}
+	return body.Bytes(), nil
+}
+
+func (c *Client) copyBody(ctx context.Context, r request, resp *http.Response, hide redactor) error {
+	n, err := io.Copy(r.into, io.LimitReader(resp.Body, c.maxAnswer+1))
 	if err != nil {
-		return nil, unreachable(ctx, op, err, hide)
+		return unreachable(ctx, r.op, err, hide)
 	}
-	if int64(len(body)) > c.maxAnswer {
-		return nil, &Error{Op: op, Reason: ErrTooLarge}
+	if n > c.maxAnswer {
+		return &Error{Op: r.op, Reason: ErrTooLarge}
 	}
-	return body, nil
+	return nil
 }
 
 // unreachable keeps of err a redacted line of text, and whether time ran out. The error itself is dropped: Go quotes

@@ -1,10 +1,10 @@
 package dataplane
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"regexp"
-	"strings"
 )
 
 // MaxLength is the most bytes that a key or a value may have.
@@ -16,6 +16,14 @@ const MaxLength = 256
 // alphabet holds the only bytes that may stand in a key or a value. It leaves out whatever the runtime socket or the
 // Data Plane API takes as syntax: white space, newline, ; # " < > & * $ { } = , % and the backslash.
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@+|/-"
+
+// allowed is the alphabet by byte: a map's file is checked before each write, of which there is one a node and change.
+var allowed = func() (in [256]bool) {
+	for i := range len(alphabet) {
+		in[alphabet[i]] = true
+	}
+	return in
+}()
 
 var (
 	// The API rewrites other map names in silence ("a.b.map" becomes "a_b.map", another map), so they are refused here.
@@ -51,14 +59,21 @@ func CheckEntry(e Entry) error {
 
 // CheckKey returns an *InvalidError unless the key may be sent to a node.
 func CheckKey(key string) error {
+	return checkKey(key)
+}
+
+func checkKey[T string | []byte](key T) error {
 	if err := checkText("key", key); err != nil {
 		return err
 	}
-	return checkSegment("key", key)
+	if len(key) > len("..") {
+		return nil
+	}
+	return checkSegment("key", string(key))
 }
 
-func checkText(field, text string) error {
-	if text == "" {
+func checkText[T string | []byte](field string, text T) error {
+	if len(text) == 0 {
 		// An entry with an empty value makes every later list of its map answer 500.
 		return &InvalidError{Field: field, Why: "it is empty"}
 	}
@@ -66,7 +81,7 @@ func checkText(field, text string) error {
 		return &InvalidError{Field: field, Why: fmt.Sprintf("%d bytes are more than %d", len(text), MaxLength)}
 	}
 	for i := range len(text) {
-		if strings.IndexByte(alphabet, text[i]) < 0 {
+		if !allowed[text[i]] {
 			return &InvalidError{Field: field, Why: fmt.Sprintf("byte 0x%02x at %d is outside [A-Za-z0-9._:@+|/-]", text[i], i)}
 		}
 	}
@@ -122,17 +137,20 @@ func checkServer(s Server) error {
 // checkFile wants a map file of nothing but lines "key value\n": HAProxy reads the file at its next reload, and what
 // must not be sent to its socket must not come in by the disk either.
 func checkFile(text []byte) error {
-	rest := string(text)
-	for number := 1; rest != ""; number++ {
-		line, after, ended := strings.Cut(rest, "\n")
+	for number := 1; len(text) > 0; number++ {
+		line, after, ended := bytes.Cut(text, []byte("\n"))
 		if !ended {
 			return &InvalidError{Field: "file", Why: "its last line has no end"}
 		}
-		key, value, _ := strings.Cut(line, " ")
-		if err := CheckEntry(Entry{Key: key, Value: value}); err != nil {
+		key, value, _ := bytes.Cut(line, []byte(" "))
+		err := checkKey(key)
+		if err == nil {
+			err = checkText("value", value)
+		}
+		if err != nil {
 			return &InvalidError{Field: "file", Why: fmt.Sprintf("line %d: %v", number, err)}
 		}
-		rest = after
+		text = after
 	}
 	return nil
 }

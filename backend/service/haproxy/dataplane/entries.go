@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/haproxytech/client-native/v5/models"
@@ -12,7 +14,8 @@ import (
 
 // Entry is one line of a map.
 type Entry struct {
-	Key, Value string
+	Key   string `json:"key"`
+	Value string `json:"value"`
 }
 
 // Entries reads a map as the running worker has it, in HAProxy's order. The keys and values are as the node holds
@@ -23,23 +26,30 @@ func (c *Client) Entries(ctx context.Context, mapName string) ([]Entry, error) {
 	if err := checkMapName(mapName); err != nil {
 		return nil, err
 	}
-	a, err := c.do(ctx, request{
-		op: op, method: http.MethodGet, target: func(d *dialect) target { return d.entries(mapName) },
-		wants: []int{http.StatusOK}, reads: true,
-	})
-	if err != nil {
-		return nil, reason(err, ErrFaultyRow, saysFaultyRow)
+	body := buffers.take()
+	defer buffers.giveBack(body)
+	if err := c.list(ctx, op, mapName, body); err != nil {
+		return nil, err
 	}
-	var rows models.MapEntries
-	if err := decode(a.body, &rows); err != nil {
+	return readEntries(op, body.Bytes())
+}
+
+func (c *Client) list(ctx context.Context, op, mapName string, into io.Writer) error {
+	_, err := c.do(ctx, request{
+		op: op, method: http.MethodGet, target: func(d *dialect) target { return d.entries(mapName) },
+		wants: []int{http.StatusOK}, into: into,
+	})
+	return reason(err, ErrFaultyRow, saysFaultyRow)
+}
+
+// readEntries reads a list of entries. The entry in it has what of the specification's is needed: there are many.
+func readEntries(op string, body []byte) ([]Entry, error) {
+	var entries []Entry
+	if err := decode(body, &entries); err != nil {
 		return nil, malformed(op, "not a list of map entries")
 	}
-	entries := make([]Entry, 0, len(rows))
-	for _, row := range rows {
-		if row == nil || row.Key == "" {
-			return nil, malformed(op, "an entry without a key")
-		}
-		entries = append(entries, Entry{Key: row.Key, Value: row.Value})
+	if slices.ContainsFunc(entries, func(e Entry) bool { return e.Key == "" }) { // or null
+		return nil, malformed(op, "an entry without a key")
 	}
 	return entries, nil
 }

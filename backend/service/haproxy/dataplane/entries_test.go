@@ -175,7 +175,7 @@ func TestDownHAProxyIsNeverAnAnswer(t *testing.T) {
 		s.SetDown(true)
 		for name, call := range everyCall(c) {
 			switch name {
-			case "MapFile", "PutMapFile", "CreateMapFile", "StoredFile", "StoreFile": // the disk is there without HAProxy
+			case "MapFile", "MapFileIs", "PutMapFile", "CreateMapFile", "StoredFile", "StoreFile": // the disk is there without HAProxy
 				continue
 			case "Discover": // the client of start knows
 				continue

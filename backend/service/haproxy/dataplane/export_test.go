@@ -18,3 +18,12 @@ func Dial(ctx context.Context, c *Client, address string) (net.Conn, error) {
 	}
 	return client.Transport.(*http.Transport).DialContext(ctx, "tcp", address)
 }
+
+// Compare tells whether the parts of an answer make the text.
+func Compare(text string, parts ...string) bool {
+	c := &comparer{left: []byte(text)}
+	for _, part := range parts {
+		_, _ = c.Write([]byte(part))
+	}
+	return c.same()
+}

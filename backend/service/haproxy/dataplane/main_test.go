@@ -116,14 +116,19 @@ func noError(t *testing.T, err error) {
 // everyCall is each method of the client, once, with arguments that pass the checks.
 func everyCall(c *dataplane.Client) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
-		"Discover":      func(ctx context.Context) error { _, err := c.Discover(ctx); return err },
-		"Worker":        func(ctx context.Context) error { _, _, err := c.Worker(ctx); return err },
-		"Entries":       func(ctx context.Context) error { _, err := c.Entries(ctx, grants); return err },
-		"Entry":         func(ctx context.Context) error { _, _, err := c.Entry(ctx, grants, row.Key); return err },
+		"Discover": func(ctx context.Context) error { _, err := c.Discover(ctx); return err },
+		"Worker":   func(ctx context.Context) error { _, _, err := c.Worker(ctx); return err },
+		"Entries":  func(ctx context.Context) error { _, err := c.Entries(ctx, grants); return err },
+		"Entry":    func(ctx context.Context) error { _, _, err := c.Entry(ctx, grants, row.Key); return err },
+		"EntriesUnless": func(ctx context.Context) error {
+			_, _, err := c.EntriesUnless(ctx, grants, dataplane.Digest{})
+			return err
+		},
 		"AddEntry":      func(ctx context.Context) error { return c.AddEntry(ctx, grants, row) },
 		"SetEntry":      func(ctx context.Context) error { return c.SetEntry(ctx, grants, row) },
 		"DeleteEntry":   func(ctx context.Context) error { return c.DeleteEntry(ctx, grants, row.Key) },
 		"MapFile":       func(ctx context.Context) error { _, err := c.MapFile(ctx, grants); return err },
+		"MapFileIs":     func(ctx context.Context) error { _, err := c.MapFileIs(ctx, grants, []byte("a 1\n")); return err },
 		"PutMapFile":    func(ctx context.Context) error { return c.PutMapFile(ctx, grants, []byte("a 1\n")) },
 		"ReplaceMap":    func(ctx context.Context) error { return c.ReplaceMap(ctx, grants, manyEntries(300)) },
 		"ClearMap":      func(ctx context.Context) error { return c.ClearMap(ctx, grants) },

@@ -1,8 +1,8 @@
 package dataplanetest
 
 import (
+	"bytes"
 	"encoding/json"
-	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -46,12 +46,14 @@ type call struct {
 func (s *Server) answer(r *http.Request) (reply, error) {
 	var body []byte
 	if r.Body != nil {
-		read, err := io.ReadAll(r.Body)
+		var read bytes.Buffer
+		read.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead)
+		_, err := read.ReadFrom(r.Body)
 		_ = r.Body.Close()
 		if err != nil {
 			return reply{}, errDropped
 		}
-		body = read
+		body = read.Bytes()
 	}
 	username, password, ok := r.BasicAuth()
 	req := request{

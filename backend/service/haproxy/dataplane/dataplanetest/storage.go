@@ -148,7 +148,7 @@ func uploaded(c call) (name, text string, ok bool) {
 func content(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write([]byte(text))
+	_, _ = io.WriteString(w, text)
 }
 
 // replace puts another text into a file, and reloads unless it is told not to.
