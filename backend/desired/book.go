@@ -14,7 +14,7 @@ import (
 // Book is the rows of the active grants of one moment, made once for many nodes: most of them serve the same pools, and
 // then hold the same sheet. It is safe for concurrent use.
 type Book struct {
-	entries []entry // sorted by key
+	entries []*entry // sorted by key and id; none is changed
 
 	mu     sync.Mutex
 	sheets map[string]*Sheet // by the pools
@@ -24,24 +24,79 @@ type Book struct {
 type entry struct {
 	row     Row
 	id      string
+	subject grant.Subject
+	in      grant.Pool
 	pool    string
 	expires time.Time
 	given   time.Time
+	err     error // the row must not reach a node
+}
+
+func newEntry(g grant.Grant) *entry {
+	e := &entry{
+		row: Row{RowKey(g.Subject, g.Pool), RowValue(g)}, id: g.ID, subject: g.Subject, in: g.Pool, pool: g.Pool.String(),
+		expires: g.ExpiresAt, given: g.GivenAt,
+	}
+	e.err = check(e.row)
+	return e
+}
+
+// is reports whether it is what newEntry makes of the grant.
+func (e *entry) is(g grant.Grant) bool {
+	return e.id == g.ID && e.subject == g.Subject && e.in == g.Pool && e.expires.Equal(g.ExpiresAt) && e.given.Equal(g.GivenAt)
 }
 
 // NewBook makes the rows of those grants that are active.
-func NewBook(grants []grant.Grant) *Book {
-	b := &Book{entries: make([]entry, 0, len(grants)), sheets: map[string]*Sheet{}}
-	for _, g := range grants {
+func NewBook(grants []grant.Grant) *Book { return (&Book{}).Renew(grants) }
+
+// Renew is the book of other grants, made of this one where they are the same: what is worked out anew is what differs.
+// The book itself stays as it is, and is the answer if nothing differs.
+func (b *Book) Renew(grants []grant.Grant) *Book {
+	active := make(map[string]int, len(grants))
+	for i, g := range grants {
 		if g.State == grant.Active {
-			b.entries = append(b.entries, entry{
-				row: Row{RowKey(g.Subject, g.Pool), RowValue(g)}, id: g.ID, pool: g.Pool.String(), expires: g.ExpiresAt,
-				given: g.GivenAt,
-			})
+			active[g.ID] = i
 		}
 	}
-	slices.SortStableFunc(b.entries, func(x, y entry) int { return strings.Compare(x.row.Key, y.row.Key) })
-	return b
+	kept := make([]*entry, 0, len(active))
+	for _, e := range b.entries {
+		if i, there := active[e.id]; there && e.is(grants[i]) {
+			kept = append(kept, e)
+			delete(active, e.id)
+		}
+	}
+	if len(active) == 0 && len(kept) == len(b.entries) && b.sheets != nil {
+		return b
+	}
+	fresh := make([]*entry, 0, len(active))
+	for _, i := range active {
+		fresh = append(fresh, newEntry(grants[i]))
+	}
+	slices.SortFunc(fresh, compareEntries)
+	return &Book{entries: mergeEntries(kept, fresh), sheets: map[string]*Sheet{}}
+}
+
+// compareEntries is the order of a book: of one key the grant with the last id counts, whatever was there before.
+func compareEntries(x, y *entry) int {
+	if c := strings.Compare(x.row.Key, y.row.Key); c != 0 {
+		return c
+	}
+	return strings.Compare(x.id, y.id)
+}
+
+func mergeEntries(a, b []*entry) []*entry {
+	if len(b) == 0 {
+		return a
+	}
+	all := make([]*entry, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if compareEntries(a[0], b[0]) < 0 {
+			all, a = append(all, a[0]), a[1:]
+		} else {
+			all, b = append(all, b[0]), b[1:]
+		}
+	}
+	return append(append(all, a...), b...)
 }
 
 // Given lists the ids of those grants that were given, or extended, not before since.
@@ -72,9 +127,13 @@ func (b *Book) newSheet(pools Table, now time.Time) *Sheet {
 	t := make(Table, len(b.entries))
 	rows := make([]Row, 0, len(b.entries))
 	var next time.Time
+	var err error
 	for _, e := range b.entries {
 		if _, served := pools[e.pool]; !served || !now.Before(e.expires) {
 			continue
+		}
+		if err == nil {
+			err = e.err
 		}
 		t[e.row.Key] = e.row.Value
 		if n := len(rows); n > 0 && rows[n-1].Key == e.row.Key {
@@ -85,7 +144,7 @@ func (b *Book) newSheet(pools Table, now time.Time) *Sheet {
 			next = e.expires
 		}
 	}
-	s := newSheet(t, rows)
+	s := &Sheet{Table: t, Text: text(rows), rows: rows, err: err}
 	s.Next, s.made = next, now
 	return s
 }
@@ -108,12 +167,9 @@ type Sheet struct {
 }
 
 // NewSheet makes the sheet of a table.
-func NewSheet(t Table) *Sheet { return newSheet(t, t.Rows()) }
-
-func newSheet(t Table, rows []Row) *Sheet {
-	s := &Sheet{Table: t, rows: rows}
-	s.Text, s.err = text(s.rows), check(s.rows)
-	return s
+func NewSheet(t Table) *Sheet {
+	rows := t.Rows()
+	return &Sheet{Table: t, Text: text(rows), rows: rows, err: check(rows...)}
 }
 
 // Check reports the first row that must not reach a node.
@@ -188,7 +244,7 @@ func Build(fixed State, book *Book, now time.Time) Sheets {
 }
 
 // check reports the first row that must not reach a node.
-func check(rows []Row) error {
+func check(rows ...Row) error {
 	for _, r := range rows {
 		if !CanSend(r.Key) || !CanSend(r.Value) {
 			return fmt.Errorf("row with the key %q cannot be put into a map", r.Key)

@@ -2,6 +2,7 @@ package desired
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -100,14 +101,75 @@ func TestSheetsDoNotKeepAllBeforeThem(t *testing.T) {
 	}
 }
 
-// BenchmarkSheetOf10000 is what one change costs for all nodes that serve the same pools.
+// A book that was renewed is the one that is made of the same grants anew, whatever it was before.
+func TestARenewedBookIsThatOfItsGrants(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		id := rapid.SampledFrom([]string{"g1", "g2", "g3", "g4"})
+		draw := func() (grants []grant.Grant) {
+			for _, id := range rapid.SliceOfNDistinct(id, 0, 4, rapid.ID[string]).Draw(rt, "ids") {
+				subject := rapid.SampledFrom([]grant.Subject{"alice@example.com", "bob@example.com", "no good"}).Draw(rt, "subject")
+				pool := grant.Pool{Environment: "prod", Name: rapid.SampledFrom([]string{"web", "db"}).Draw(rt, "pool")}
+				g := active(id, subject, pool, noon.Add(time.Duration(rapid.IntRange(-1, 2).Draw(rt, "expires"))*time.Second))
+				g.GivenAt = noon.Add(time.Duration(rapid.IntRange(-1, 1).Draw(rt, "given")) * time.Second)
+				if rapid.IntRange(0, 4).Draw(rt, "state") == 0 {
+					g.State = grant.Revoked
+				}
+				grants = append(grants, g)
+			}
+			return grants
+		}
+		book := NewBook(nil)
+		for range rapid.IntRange(1, 4).Draw(rt, "changes") {
+			grants := draw()
+			older, before := book, book.sheet(Table{"prod/web": "be"}, noon)
+			book = book.Renew(grants)
+			if book.Renew(slices.Clone(grants)) != book {
+				rt.Fatal("another book of the same grants")
+			}
+			anew := NewBook(grants)
+			for _, pools := range []Table{{"prod/web": "be"}, {"prod/web": "be", "prod/db": "be"}} {
+				got, want := book.sheet(pools, noon), anew.sheet(pools, noon)
+				if string(got.Text) != string(want.Text) || !got.Next.Equal(want.Next) || (got.Check() == nil) != (want.Check() == nil) {
+					rt.Fatalf("%q and %v, want %q and %v", got.Text, got.Check(), want.Text, want.Check())
+				}
+				if (got.Check() == nil) != (check(got.Table.Rows()...) == nil) || string(got.Text) != string(got.Table.Text()) {
+					rt.Fatalf("%q is not what is in it: %v", got.Text, got.Check())
+				}
+			}
+			if !slices.Equal(book.Given(noon), anew.Given(noon)) {
+				rt.Fatalf("given: %v, want %v", book.Given(noon), anew.Given(noon))
+			}
+			if older.sheet(Table{"prod/web": "be"}, noon) != before {
+				rt.Fatal("the book of before has changed")
+			}
+		}
+	})
+}
+
+// BenchmarkChangeOf10000 is what one change costs for all nodes that serve the same pools, BenchmarkSheetOf10000 what the
+// first reading does.
+func BenchmarkChangeOf10000(b *testing.B) {
+	grants := manyGrants()
+	book := NewBook(grants)
+	for b.Loop() {
+		grants[5000].ExpiresAt = grants[5000].ExpiresAt.Add(time.Second)
+		book = book.Renew(grants)
+		book.sheet(Table{"prod/web": "be"}, noon.Add(-time.Hour))
+	}
+}
+
 func BenchmarkSheetOf10000(b *testing.B) {
+	grants := manyGrants()
+	for b.Loop() {
+		NewBook(grants).sheet(Table{"prod/web": "be"}, noon.Add(-time.Hour))
+	}
+}
+
+func manyGrants() []grant.Grant {
 	grants := make([]grant.Grant, 10000)
 	for i := range grants {
 		subject := grant.Subject(fmt.Sprintf("person%d@example.com", i))
 		grants[i] = active(fmt.Sprintf("0190a1b2-0000-7000-8000-%012d", i), subject, grant.Pool{Environment: "prod", Name: "web"}, noon)
 	}
-	for b.Loop() {
-		NewBook(grants).sheet(Table{"prod/web": "be"}, noon.Add(-time.Hour))
-	}
+	return grants
 }

@@ -137,7 +137,11 @@ func (f *feed) load() (*content, error) {
 	} else {
 		c.endings = f.newEndings(ctx, snapshot.Revision)
 	}
-	c.book = desired.NewBook(snapshot.Active)
+	if f.last == nil {
+		c.book = desired.NewBook(snapshot.Active)
+	} else {
+		c.book = f.last.book.Renew(snapshot.Active)
+	}
 	f.last = c
 	return c, nil
 }
