@@ -52,6 +52,8 @@ type tenure struct {
 	name string
 }
 
+func (t tenure) Since() time.Time { return time.Time{} } // the outbox does not ask
+
 func (t tenure) Check(context.Context) error {
 	t.c.election.mu.Lock()
 	defer t.c.election.mu.Unlock()

@@ -20,7 +20,8 @@ func (l *loop) elected(ctx context.Context) bool {
 	}
 	// Calls of the writer before may still be under way for as long as this.
 	for {
-		left := l.timing.Takeover - l.now().Sub(l.claimed)
+		now := l.now()
+		left := max(l.timing.Takeover-now.Sub(l.tenure.Since()), l.timing.Settle-now.Sub(l.claimed))
 		if left <= 0 {
 			break
 		}

@@ -104,6 +104,8 @@ func (l *loop) reign(ctx context.Context) {
 		case errors.Is(err, ErrNotWriter):
 			l.depose()
 			return
+		case errors.Is(err, errWorkerChanged):
+			failures = 1 // the node is well, and its lease goes on ageing: somebody reloads it often
 		default:
 			failures++
 		}

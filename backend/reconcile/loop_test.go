@@ -32,6 +32,30 @@ func TestBackoffIsBoundedAndJittered(t *testing.T) {
 	})
 }
 
+// A pass that meets a reload is made again soon, however many did: the node is well, and its lease goes on ageing.
+func TestReloadsByOthersDoNotMakeTheNextTryLate(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		w.node.configure(func(h *haproxy) {
+			h.after = func(call string) {
+				if call == "rows hosts.map" {
+					h.reload()
+				}
+			}
+		})
+		for range 10 {
+			w.mustFailFull()
+		}
+		for _, d := range w.seen.pauses() {
+			if d > 200*time.Millisecond {
+				t.Errorf("%s until the next try", d)
+			}
+		}
+		w.node.configure(func(h *haproxy) { h.after = nil })
+		w.mustFull()
+	})
+}
+
 // A wake makes the next try sooner, so that a revocation does not wait for the whole of a backoff, but not without end: a
 // node that fails is not hammered by everything that people do.
 func TestAWakeCutsTheBackoffShortButNotBelowAFloor(t *testing.T) {

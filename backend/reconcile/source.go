@@ -66,6 +66,8 @@ type Writers interface {
 type Tenure interface {
 	// Check proves, by asking whoever gave it, that it still is ours. After an error it is over.
 	Check(ctx context.Context) error
+	// Since is from when on no other gateway can have proved that the node was its own, by our clock.
+	Since() time.Time
 	// Release gives it back. It may be called twice.
 	Release()
 }

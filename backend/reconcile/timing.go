@@ -13,9 +13,10 @@ type Timing struct {
 	// Backoff after a failed pass: at first, doubled each time up to the maximum, with jitter; 200ms and 5s. Floor is what a
 	// wake leaves of it at most, half of it by chance: nodes that fail are not hammered by all that people do; 500ms.
 	Backoff, MaxBackoff, Floor time.Duration
-	// Takeover is how long a new writer waits before it writes: for longer than a call of the one before may be under way,
-	// which ends within Call of the proof that it was the writer; 6s and 5s.
-	Takeover, Call time.Duration
+	// Takeover is how long after the last proof that the one before was the writer a new one may write: for longer than a call
+	// of it may be under way, which ends within Call of that proof; 6s and 5s. Settle is how long after its claim it may, however
+	// long that proof is ago; 1.5s, which the elections of package store rely on.
+	Takeover, Call, Settle time.Duration
 	// Claim is how often a gateway that is not the writer tries to become it, and Follow how often it reads the board; 1s and
 	// 250ms.
 	Claim, Follow time.Duration
@@ -31,7 +32,7 @@ func (t Timing) withDefaults() Timing {
 		{&t.Watch, time.Second}, {&t.Full, 10 * time.Second}, {&t.Pass, 30 * time.Second},
 		{&t.Backoff, 200 * time.Millisecond}, {&t.MaxBackoff, 5 * time.Second}, {&t.Floor, 500 * time.Millisecond},
 		{&t.Takeover, 6 * time.Second}, {&t.Call, 5 * time.Second}, {&t.Claim, time.Second},
-		{&t.Follow, 250 * time.Millisecond}, {&t.Late, 30 * time.Second},
+		{&t.Settle, 1500 * time.Millisecond}, {&t.Follow, 250 * time.Millisecond}, {&t.Late, 30 * time.Second},
 	} {
 		if *field.d <= 0 {
 			*field.d = field.to

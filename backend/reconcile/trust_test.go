@@ -31,7 +31,7 @@ func TestI2TheWordOfAWriterThatIsPassedOverIsOfWhenItLastWasTheWriter(t *testing
 		w.source.give(alice("g1", "prod"))
 		w.target.Environments[0].Lease = 3 * time.Second
 		h := &hall{holder: map[string]*gateway{}, board: map[string]reconcile.Status{}}
-		first, second := &gateway{h, "a"}, &gateway{h, "b"}
+		first, second := &gateway{hall: h, name: "a"}, &gateway{hall: h, name: "b"}
 		halting := &stopped{haproxy: w.node}
 		theirs := w.target
 		w.target.Node = halting

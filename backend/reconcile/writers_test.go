@@ -25,6 +25,8 @@ type hall struct {
 type gateway struct {
 	*hall
 	name string
+	// silent is for how long the one before it has been seen to be silent when this one claims.
+	silent time.Duration
 }
 
 func (g *gateway) Claim(_ context.Context, node string) (reconcile.Tenure, error) {
@@ -34,13 +36,16 @@ func (g *gateway) Claim(_ context.Context, node string) (reconcile.Tenure, error
 		return nil, reconcile.ErrNotWriter
 	}
 	g.holder[node] = g
-	return tenure{g, node}, nil
+	return tenure{g, node, time.Now().Add(-g.silent)}, nil
 }
 
 type tenure struct {
 	*gateway
-	node string
+	node  string
+	since time.Time
 }
+
+func (t tenure) Since() time.Time { return t.since }
 
 func (t tenure) Check(context.Context) error {
 	t.mu.Lock()
@@ -85,7 +90,7 @@ func (w *world) pair() (h *hall, first, second *gateway, other *reconcile.Fleet)
 // pairWith is pair with a journal that both write to.
 func (w *world) pairWith(j reconcile.Journal) (h *hall, first, second *gateway, other *reconcile.Fleet) {
 	h = &hall{holder: map[string]*gateway{}, board: map[string]reconcile.Status{}}
-	first, second = &gateway{h, "a"}, &gateway{h, "b"}
+	first, second = &gateway{hall: h, name: "a"}, &gateway{hall: h, name: "b"}
 	w.options = reconcile.Options{Name: "a", Writers: first, Board: first, Journal: j}
 	w.start()
 	w.options = reconcile.Options{Name: "b", Writers: second, Board: second, Journal: j}
@@ -117,6 +122,24 @@ func TestAWriterWaitsAndOthersAnswerTheSame(t *testing.T) {
 		ended := reconcile.Question{Environment: "prod", Revision: revision, Expires: begin.Add(time.Hour), Ended: time.Now()}
 		w.equal("the other, of the end", other.Ask(ended).Enforced, 1)
 	})
+}
+
+// What a gateway could have begun counts from its last word, where that is known; but nobody writes at once.
+func TestAWriterThatWasSilentForLongIsWaitedForNoLonger(t *testing.T) {
+	for silent, want := range map[time.Duration]time.Duration{
+		0: 6 * time.Second, 4 * time.Second: 2 * time.Second, time.Minute: 1500 * time.Millisecond,
+	} {
+		inWorld(t, func(w *world) {
+			h := &hall{holder: map[string]*gateway{}, board: map[string]reconcile.Status{}}
+			w.options = reconcile.Options{Name: "a", Writers: &gateway{hall: h, name: "a", silent: silent}}
+			w.start()
+			time.Sleep(want - time.Millisecond)
+			w.equal("calls before", w.node.takeLog(), []string(nil))
+			time.Sleep(2 * time.Millisecond)
+			synctest.Wait()
+			w.equal("healthy", w.status().Healthy, true)
+		})
+	}
 }
 
 // A writer that is passed over writes nothing more, and the next one does within 10 s. Its own word is worth nothing from
@@ -153,7 +176,7 @@ func TestAStatusOfAWriterThatIsSilentIsStale(t *testing.T) {
 		h.give(nil, nil)
 		w.stop()
 		h.mu.Lock()
-		h.holder["n1"] = &gateway{h, "nobody"} // still has the lock, and says nothing
+		h.holder["n1"] = &gateway{hall: h, name: "nobody"} // still has the lock, and says nothing
 		h.mu.Unlock()
 		time.Sleep(36 * time.Second)
 		w.equal("healthy", other.Status("")[0].Healthy, false)

@@ -82,6 +82,10 @@ type Tenure interface {
 	// Check proves, by asking the database, that the name is still ours; an error says that it is not, or that nobody can
 	// tell. After an error the tenure is over.
 	Check(ctx context.Context) error
+	// Since is from when on nobody else can have proved that the name was theirs, by our clock: when it was claimed, or
+	// earlier where the gateway that had it was seen to be silent until it lost it. Who goes by the latter does nothing with
+	// the name for another 1.5 s after the claim.
+	Since() time.Time
 	// Release gives the name back. It may be called twice.
 	Release()
 }

@@ -212,14 +212,26 @@ func (v view) Record(ctx context.Context, node string, reports []reconcile.Repor
 type locks struct {
 	mu      sync.Mutex
 	holders map[string]*session
-	claimed map[string]time.Time
+	claimed map[string]time.Time // or earlier, where the holder before was seen to be silent
 	open    map[*gateway]*session
+	seen    map[string]sighting // by gateway and node
 }
 
 type session struct {
 	gateway *gateway
 	over    bool
+	stopped time.Time // its gateway; zero: it speaks
 }
+
+// sighting is of a session that was silent for so long that it gives itself up if it goes on.
+type sighting struct{ at, stopped time.Time }
+
+// Of a session: after quiet it gives itself up, after silence the database ends it. Whoever claims waits for settling.
+const (
+	quiet    = 4 * time.Second
+	silence  = 5500 * time.Millisecond
+	settling = 1500 * time.Millisecond
+)
 
 func (k *locks) session(g *gateway) *session {
 	if k.open[g] == nil || k.open[g].over {
@@ -236,6 +248,15 @@ func (k *locks) end(g *gateway) {
 		if g == nil || owner == g {
 			s.over = true
 		}
+	}
+}
+
+// stop marks a gateway's session as silent since now, or speaking again.
+func (k *locks) stop(g *gateway, since time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.open[g]; s != nil {
+		s.stopped = since
 	}
 }
 
@@ -257,19 +278,31 @@ func (v view) Claim(ctx context.Context, node string) (reconcile.Tenure, error) 
 	k := v.sim.locks
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	now, by := time.Now(), v.gateway.name+" "+node
 	if s := k.holders[node]; s != nil && !s.over {
+		delete(k.seen, by)
+		if !s.stopped.IsZero() && now.Sub(s.stopped) > quiet {
+			k.seen[by] = sighting{now, s.stopped}
+		}
 		return nil, reconcile.ErrNotWriter
 	}
+	since := now
+	if seen, there := k.seen[by]; there && now.Sub(seen.at) <= settling {
+		since = seen.stopped
+	}
 	s := k.session(v.gateway)
-	k.holders[node], k.claimed[node] = s, time.Now()
-	return tenure{v, node, s}, nil
+	k.holders[node], k.claimed[node] = s, since
+	return tenure{v, node, s, since}, nil
 }
 
 type tenure struct {
 	view
 	node    string
 	session *session
+	since   time.Time
 }
+
+func (t tenure) Since() time.Time { return t.since }
 
 func (t tenure) Check(ctx context.Context) error {
 	if _, err := t.log(ctx); err != nil {

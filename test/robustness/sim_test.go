@@ -67,7 +67,7 @@ func newSim(t *testing.T, one trial) *sim {
 		active: active, calm: calm,
 		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), kinds: map[string]kind{}, cancel: make(chan struct{}),
 		ledger: &ledger{byID: map[string]*entry{}, reports: map[string]reconcile.Report{}},
-		locks:  &locks{holders: map[string]*session{}, claimed: map[string]time.Time{}, open: map[*gateway]*session{}},
+		locks:  &locks{holders: map[string]*session{}, claimed: map[string]time.Time{}, open: map[*gateway]*session{}, seen: map[string]sighting{}},
 		board:  &board{statuses: map[string]reconcile.Status{}},
 	}
 	s.several = s.draw(10) < 7

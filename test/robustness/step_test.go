@@ -139,13 +139,20 @@ func (s *sim) kill(g *gateway) {
 	s.startGateway()
 }
 
-// stop is SIGSTOP, and later SIGCONT. The database ends the session of who is silent.
+// stop is SIGSTOP, and later SIGCONT. The session of who is silent is over: by the database, or by its own hand.
 func (s *sim) stop(g *gateway, d time.Duration) {
 	g.pause()
-	if d > 4*time.Second {
-		s.later(4*time.Second, func() { s.locks.end(g) })
+	s.locks.stop(g, time.Now())
+	if d > silence {
+		s.later(silence, func() { s.locks.end(g) })
 	}
-	s.later(d, g.goOn)
+	s.later(d, func() {
+		if d > quiet {
+			s.locks.end(g)
+		}
+		s.locks.stop(g, time.Time{})
+		g.goOn()
+	})
 }
 
 func (s *sim) storeTrouble() {

@@ -102,6 +102,7 @@ var clockReaders = []string{
 	"backend/service/haproxy/dataplane",
 	"backend/service/haproxy/dataplane/dataplanetest",
 	"backend/service/haproxyaccess",
+	"backend/store/postgres", // how long sessions are silent: the election is a loop of its own
 	"internal/world",
 	"test/stage",
 	"tools/dataplane/server",

@@ -288,6 +288,8 @@ func (s seat) Check(context.Context) error {
 	return nil
 }
 
+func (s seat) Since() time.Time { return time.Time{} } // the manager does not ask
+
 func (s seat) Release() { delete(s.seats, s.name) }
 
 func TestOneOfSeveralGatewaysWritesAndTheOthersKnow(t *testing.T) {

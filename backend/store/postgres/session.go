@@ -15,9 +15,10 @@ import (
 // session is a connection of its own that holds advisory locks. Once anything about it fails it is over: who cannot tell
 // whether it holds a lock does not hold it.
 type session struct {
-	mu   sync.Mutex // one question at a time
-	conn *sql.Conn
-	held map[string]*tenure
+	mu    sync.Mutex // one question at a time
+	conn  *sql.Conn
+	held  map[string]*tenure
+	spoke time.Time // when the last question was asked that was answered
 
 	once  sync.Once
 	ended chan struct{} // closed when it is over
@@ -32,11 +33,12 @@ func beginSession(ctx context.Context, db *sql.DB) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("begin session of writers: %w", err)
 	}
+	began := time.Now()
 	_, err = conn.ExecContext(ctx, fmt.Sprintf("SET idle_session_timeout = %d", silence.Milliseconds()))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session of writers: %w", err), discard(conn))
 	}
-	s := &session{conn: conn, held: map[string]*tenure{}, ended: make(chan struct{}), done: make(chan struct{})}
+	s := &session{conn: conn, held: map[string]*tenure{}, spoke: began, ended: make(chan struct{}), done: make(chan struct{})}
 	go s.speak()
 	return s, nil
 }
@@ -67,77 +69,131 @@ func (s *session) over() bool {
 	}
 }
 
-// question bounds a question. Who asks may give up before, but not while it is asked: that would end the session for all
-// other names as well.
-func question(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
-	return ctx, cancel, nil
-}
-
-// ask proves that the session is there. An answer that does not come in time ends it.
-func (s *session) ask(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// question asks something, in a time of its own. Who asks may give up before, but not while it is asked: that would end the
+// session for all other names as well. An error, an answer that does not come in time included, ends the session, and so does
+// a silence after which others may take it for one that can prove nothing any more. mu is held.
+func (s *session) question(ctx context.Context, ask func(context.Context) error) error {
 	if s.over() {
 		return errSessionOver
 	}
-	ctx, cancel, err := question(ctx)
-	if err != nil {
-		return fmt.Errorf("ask for the session: %w", err)
+	if err := ctx.Err(); err != nil {
+		return err
 	}
+	now := time.Now()
+	if now.Sub(s.spoke) > quiet {
+		s.finish()
+		return fmt.Errorf("%w: it was silent for %s", errSessionOver, now.Sub(s.spoke).Round(time.Millisecond))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
 	defer cancel()
-	var one int
-	if err := s.conn.QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
+	if err := ask(ctx); err != nil {
 		s.finish()
 		return fmt.Errorf("%w: %w", errSessionOver, err)
 	}
+	s.spoke = now
 	return nil
 }
 
-// claim takes the lock of a name, or answers that another session has it.
-func (s *session) claim(ctx context.Context, name string) (store.Tenure, error) {
+// ask proves that the session is there.
+func (s *session) ask(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over() {
-		return nil, errSessionOver
-	}
-	if t, ok := s.held[name]; ok {
+	return s.question(ctx, func(ctx context.Context) error {
+		var one int
+		return s.conn.QueryRowContext(ctx, "SELECT 1").Scan(&one)
+	})
+}
+
+// claim takes the lock of a name, or answers that another session has it. seen are the silent sessions of others.
+func (s *session) claim(ctx context.Context, name string, seen map[int64]sighting) (*tenure, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, ok := s.held[name]; ok && !s.over() {
 		return t, nil
 	}
-	ctx, cancel, err := question(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("claim name: %w", err)
-	}
-	defer cancel()
 	var taken bool
-	err = s.conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1, hashtext($2))", lockSpace, name).Scan(&taken)
+	var key int64
+	err := s.question(ctx, func(ctx context.Context) error {
+		return s.conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1, hashtext($2)), hashtext($2)::bigint & 4294967295",
+			lockSpace, name).Scan(&taken, &key)
+	})
 	if err != nil {
-		s.finish()
 		return nil, fmt.Errorf("claim name: %w", err)
 	}
 	if !taken {
 		return nil, store.ErrHeld
 	}
-	t := &tenure{session: s, name: name}
+	t := &tenure{session: s, name: name, since: seen[key].since(time.Now())}
 	s.held[name] = t
 	return t, nil
 }
 
+// sighting is a session of another gateway that was silent, and that held a lock.
+type sighting struct {
+	asked, answered time.Time // when we looked
+	silent          time.Duration
+}
+
+// since is from when on nobody but who gets the lock now, at the time now, can have proved that it is theirs. The session that
+// was seen has asked nothing more, or would have given itself up. Another one that had the lock after it has done nothing
+// with it yet.
+func (s sighting) since(now time.Time) time.Time {
+	if s.silent < sure || now.Sub(s.asked) > settling {
+		return now
+	}
+	return s.answered.Add(-s.silent)
+}
+
+// look finds the sessions that hold locks of ours and are silent. A role that may not see the others' sees none, and gains
+// nothing.
+func (s *session) look(ctx context.Context) map[int64]sighting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := map[int64]sighting{}
+	asked := time.Now()
+	err := s.question(ctx, func(ctx context.Context) (err error) {
+		rows, err := s.conn.QueryContext(ctx, silentHolders, lockSpace, sure.Seconds())
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, rows.Close()) }()
+		for rows.Next() {
+			var key int64
+			var seconds float64
+			if err := rows.Scan(&key, &seconds); err != nil {
+				return err
+			}
+			seen[key] = sighting{asked: asked, silent: time.Duration(seconds * float64(time.Second))}
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil
+	}
+	for key, one := range seen {
+		one.answered = time.Now()
+		seen[key] = one
+	}
+	return seen
+}
+
+const silentHolders = `SELECT l.objid::bigint, extract(epoch FROM clock_timestamp() - a.state_change)::float8
+	FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+	WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1::oid AND l.objsubid = 2
+		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		AND a.state = 'idle' AND a.state_change <= clock_timestamp() - $2::float8 * interval '1 second'`
+
 func (s *session) release(t *tenure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over() || s.held[t.name] != t {
+	if s.held[t.name] != t {
 		return
 	}
 	delete(s.held, t.name)
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
-	defer cancel()
-	if _, err := s.conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1, hashtext($2))", lockSpace, t.name); err != nil {
-		s.finish()
-	}
+	_ = s.question(context.Background(), func(ctx context.Context) error { // after an error the lock is gone as well
+		_, err := s.conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1, hashtext($2))", lockSpace, t.name)
+		return err
+	})
 }
 
 // finish marks it as over and throws the connection away: none with locks goes back to the pool. mu is held.
@@ -168,7 +224,11 @@ func discard(conn *sql.Conn) error {
 type tenure struct {
 	session *session
 	name    string
+	since   time.Time
 }
+
+// Since implements store.Tenure.
+func (t *tenure) Since() time.Time { return t.since }
 
 // Check implements store.Tenure.
 func (t *tenure) Check(ctx context.Context) error {

@@ -11,9 +11,18 @@ import (
 )
 
 const (
-	// silence is after how long Postgres ends the session of a gateway that does not speak: one that is stopped, or cut off,
-	// loses its names. It must be shorter than a new writer waits.
-	silence = 4 * time.Second
+	// quiet is after how long without a word a session gives itself up when its gateway goes on, and silence after how long
+	// Postgres ends it: a gateway that is stopped, or cut off, loses its names. In between others see that it can prove nothing
+	// any more. It is longer than others take between two looks.
+	quiet   = 4 * time.Second
+	silence = 5500 * time.Millisecond
+	// sure is how long a session must be seen to have been silent, so that it is beyond quiet by its own clock as well.
+	sure = quiet + 250*time.Millisecond
+	// settling is for how long nobody writes after a claim (see store.Tenure). So whoever had a name in between, for less than
+	// that, has done nothing with it.
+	settling = 1500 * time.Millisecond
+	// lookEvery is how often it is looked who has the names that others have, at most.
+	lookEvery = 250 * time.Millisecond
 	// beat is how often a gateway speaks, so that its session goes on.
 	beat = time.Second
 	// answerTime is how long an answer may take before the session is given up.
@@ -33,6 +42,9 @@ type Writers struct {
 	mu      sync.Mutex
 	session *session // nil: none is open
 	closed  bool
+	// seen are the sessions of others that were silent at the last look, by the locks that they hold.
+	seen   map[int64]sighting
+	looked time.Time
 }
 
 var _ store.Writers = (*Writers)(nil)
@@ -57,7 +69,15 @@ func (w *Writers) Claim(ctx context.Context, name string) (store.Tenure, error) 
 		}
 		w.session = s
 	}
-	return w.session.claim(ctx, name)
+	tenure, err := w.session.claim(ctx, name, w.seen)
+	if now := time.Now(); errors.Is(err, store.ErrHeld) && now.Sub(w.looked) >= lookEvery {
+		w.looked = now
+		w.seen = w.session.look(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tenure, nil
 }
 
 // Close ends the session, and with it every tenure. It may be called twice.

@@ -152,7 +152,7 @@ func testPassedOver(t *testing.T, signal syscall.Signal) {
 	}
 	began := time.Now()
 	var held store.Tenure
-	for err := store.ErrHeld; err != nil; {
+	for err := store.ErrHeld; err != nil; time.Sleep(pollEvery) {
 		if time.Since(began) > 2*takeOver {
 			t.Fatalf("not passed over in %v: %v", time.Since(began), err)
 		}
@@ -161,9 +161,20 @@ func testPassedOver(t *testing.T, signal syscall.Signal) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("passed over after %v", time.Since(began).Round(time.Millisecond))
-	if signal != syscall.SIGSTOP {
+	t.Logf("passed over after %v; the last word of the one before is %v old", time.Since(began).Round(time.Millisecond),
+		time.Since(held.Since()).Round(time.Millisecond))
+	if signal != syscall.SIGSTOP { // it may have spoken until then
+		if time.Since(held.Since()) > time.Since(began) {
+			t.Error("it is said to have been silent")
+		}
 		return
+	}
+	// It asks every 50 ms: its last word is hardly older than the signal, and never younger.
+	if held.Since().After(began.Add(time.Second)) {
+		t.Errorf("its last word is said to be %v old; it was stopped %v ago", time.Since(held.Since()), time.Since(began))
+	}
+	if held.Since().Before(began.Add(-beat)) {
+		t.Errorf("it has spoken %v before it was stopped", began.Sub(held.Since()))
 	}
 	// It goes on, and finds that it is not the writer any more before it writes.
 	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
@@ -176,6 +187,66 @@ func testPassedOver(t *testing.T, signal syscall.Signal) {
 	}
 	if err := held.Check(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// pollEvery is how often another gateway asks for the name.
+const pollEvery = 100 * time.Millisecond
+
+// A session that is ended for another reason may have proved that a name is its own up to that moment.
+func TestOnlyASilentHolderIsTakenForSilent(t *testing.T) {
+	dsn := newDatabase(t)
+	one, other := writers(t, dsn), writers(t, dsn)
+	mustClaim(t, one, "edge-1")
+	for began := time.Now(); time.Since(began) < 2*lookEvery; time.Sleep(pollEvery) { // it is seen, and speaks
+		if _, err := other.Claim(t.Context(), "edge-1"); !errors.Is(err, store.ErrHeld) {
+			t.Fatal(err)
+		}
+	}
+	set(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+	asked := time.Now()
+	held, err := other.Claim(t.Context(), "edge-1")
+	for ; errors.Is(err, store.ErrHeld) && time.Since(asked) < time.Minute; held, err = other.Claim(t.Context(), "edge-1") {
+		time.Sleep(pollEvery)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held.Since().Before(asked) {
+		t.Errorf("its last word is said to be %v old", time.Since(held.Since()))
+	}
+}
+
+// What others rest on: a session that was silent for so long that it looks dead says so itself, and asks nothing more.
+func TestASessionThatWasSilentGivesItselfUp(t *testing.T) {
+	w := writers(t, newDatabase(t))
+	held := mustClaim(t, w, "edge-1")
+	w.session.mu.Lock()
+	w.session.spoke = time.Now().Add(-quiet - time.Millisecond) // as after a pause of the process
+	w.session.mu.Unlock()
+	if err := held.Check(t.Context()); !errors.Is(err, errSessionOver) {
+		t.Errorf("it says %v", err)
+	}
+	mustClaim(t, w, "edge-1") // by another session
+}
+
+func TestASightingHoldsOnlyWhereItProvesSomething(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	for name, c := range map[string]struct {
+		seen sighting
+		want time.Time
+	}{
+		"none":              {sighting{}, now},
+		"silent for long":   {sighting{ago(time.Second), ago(900 * time.Millisecond), 5 * time.Second}, ago(5900 * time.Millisecond)},
+		"not for long":      {sighting{ago(time.Second), ago(900 * time.Millisecond), 4100 * time.Millisecond}, now},
+		"seen too long ago": {sighting{ago(1600 * time.Millisecond), ago(1400 * time.Millisecond), 5 * time.Second}, now},
+		"just long enough":  {sighting{ago(1500 * time.Millisecond), ago(time.Second), 4250 * time.Millisecond}, ago(5250 * time.Millisecond)},
+	} {
+		if got := c.seen.since(now); !got.Equal(c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
 	}
 }
 

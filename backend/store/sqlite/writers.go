@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
 )
@@ -17,4 +18,5 @@ func (Writers) Claim(context.Context, string) (store.Tenure, error) { return alw
 type always struct{}
 
 func (always) Check(context.Context) error { return nil }
+func (always) Since() time.Time            { return time.Time{} }
 func (always) Release()                    {}
