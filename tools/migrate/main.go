@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/store"
@@ -56,11 +57,16 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	command, rest := flags.Arg(0), flags.Args()[1:]
 	own := flag.NewFlagSet(command, flag.ContinueOnError)
 	own.SetOutput(io.Discard) // the error says it
-	var to int
+	to := newest
 	var noted store.Mark
 	switch command {
 	case "up":
-		own.IntVar(&to, "to", 0, "migrate to this `version` and no further (default: the newest)")
+		own.Func("to", "migrate to this `version` and no further (default: the newest)", func(text string) (err error) {
+			if to, err = strconv.Atoi(text); err == nil && to < 1 {
+				err = errors.New("a version is 1 or more")
+			}
+			return err
+		})
 	case "verify":
 		own.Func("at", "the `mark` that was noted of the log, REVISION:HASH", func(text string) (err error) {
 			noted, err = store.ParseMark(text)
@@ -88,6 +94,9 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	return errors.Join(migrate(ctx, schema, command, to, out), schema.Close())
 }
 
+// newest stands for the newest version where none is named.
+const newest = 0
+
 func migrate(ctx context.Context, schema gatewaystore.Schema, command string, to int, out io.Writer) error {
 	have, err := schema.Version(ctx)
 	if err != nil {
@@ -101,7 +110,7 @@ func migrate(ctx context.Context, schema gatewaystore.Schema, command string, to
 		}
 		return have.Check(known)
 	case "up":
-		if to == 0 {
+		if to == newest {
 			to = known
 		}
 		if to < have.Number || to > known {

@@ -110,7 +110,7 @@ func TestAStoreIsMigratedAndVerified(t *testing.T) {
 			do(t, []string{"it had 0"}, "-c", path, "up")
 			do(t, []string{"has version"}, "-c", path, "status")
 			do(t, []string{"has version"}, "-c", path, "up") // again: nothing to do
-			for _, wrong := range []string{"0x", "-1", "99"} {
+			for _, wrong := range []string{"0x", "-1", "99", "0", "", "1.0"} {
 				if _, err := try(t, "-c", path, "up", "-to", wrong); err == nil {
 					t.Errorf("up -to %s is taken", wrong)
 				}
