@@ -45,6 +45,50 @@ func TestAWindowThatIsApprovedLateIsOpenForTheRest(t *testing.T) {
 	w.equal("end", late.Grant.ExpiresAt, a.StartsAt.Add(15*time.Minute).Truncate(time.Second))
 }
 
+// Who names no duration is given the rule's default: at once, in a window, after an approval, and in an emergency that of
+// emergencies. A refusal names what it was about.
+func TestWhoNamesNoDurationIsGivenTheDefault(t *testing.T) {
+	for name, c := range map[string]struct {
+		of     string
+		starts time.Time
+		urgent bool
+		want   time.Duration
+		ends   time.Time
+	}{
+		"at once":         {"staging", time.Time{}, false, 20 * time.Minute, begin.Add(20 * time.Minute).Truncate(time.Second)},
+		"in a window":     {"staging", begin.Add(time.Hour), false, 20 * time.Minute, begin.Add(80 * time.Minute).Truncate(time.Second)},
+		"with approval":   {"prod", time.Time{}, false, 7 * time.Minute, begin.Add(time.Hour + 7*time.Minute).Truncate(time.Second)},
+		"in an emergency": {"prod", time.Time{}, true, 5 * time.Minute, begin.Add(5 * time.Minute).Truncate(time.Second)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.inForce(`{version: 1, name: defaults, rules: [
+			  {name: staging, match: {environments: [staging]}, who: {groups: [eng]}, limits: {max_duration: 1h, default_duration: 20m}},
+			  {name: prod, match: {environments: [prod]}, who: {groups: [eng]}, limits: {max_duration: 1h, default_duration: 7m},
+			   approve: {all_of: [{group: sre}]},
+			   break_glass: {groups: [eng], max_duration: 5m, notify: [sre], review: {groups: [sre], within: 1h}}}]}`)
+			v := w.requested(alice, access.Ask{Environment: c.of, Pool: "db", Reason: "to look", StartsAt: c.starts, BreakGlass: c.urgent})
+			if v.Grant.State == grant.Pending {
+				w.equal("asked for", v.Grant.Duration, c.want)
+				w.pass(time.Hour)
+				v = w.approve(v)
+			}
+			w.pass(c.starts.Sub(begin))
+			w.equal("sweep", w.service.Sweep(t.Context()), error(nil))
+			g := w.stored(v.Grant.ID)
+			w.equal("given", []any{g.State, g.Duration, g.ExpiresAt}, []any{grant.Active, c.want, c.ends})
+			w.judge()
+			w.equal("stands", w.stored(g.ID).State, grant.Active)
+		})
+	}
+	w := newWorld(t)
+	w.inForce(`{version: 1, name: defaults, rules: [{name: staging, match: {environments: [staging]}, who: {groups: [eng]},
+	  when: [{condition: "false", message: No}], limits: {max_duration: 1h, default_duration: 20m}}]}`)
+	_, err := w.service.Request(t.Context(), alice, access.Ask{Environment: "staging", Pool: "db", Reason: "to look"}, w.key())
+	w.equal("refused", code(err), access.Forbidden)
+	w.equal("for", w.last().Grant.Duration, 20*time.Minute)
+}
+
 func TestAWindowBeginsAheadAndNotTooFar(t *testing.T) {
 	w := newWorld(t)
 	for name, c := range map[string]struct {

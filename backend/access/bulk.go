@@ -29,33 +29,25 @@ type BulkResult struct {
 	// Failed is how many could not be ended: the same call ends them later, but for those whose rows cannot be read (see
 	// store.Unreadable), which are in force nowhere. Which rule allowed one of those is not known: each counts.
 	Failed int
+	// FirstAt is when the first call with this key was, if this is not the first; zero otherwise. All of the above is then
+	// about what that call had left.
+	FirstAt time.Time
 }
 
 // RevokeAll ends all grants that fit, or counts them. Where its key was used before it goes on with what the first call
 // covered and could not end: grants that were requested, or came into a state that it names, after that call began are not
-// covered, and nothing is that was given anew since where it names a rule. Operators only. Errors: Invalid, Forbidden, Conflict (the key), Internal.
+// covered, and nothing is that was given anew since where it names a rule. Operators only. Errors: Invalid, Forbidden, NotFound (the
+// environment or pool does not exist and has no open grant), Conflict (the key), Internal.
 func (s *Service) RevokeAll(ctx context.Context, c Caller, b Bulk, key string) (BulkResult, error) {
 	q, err := s.bulkQuery(c, b)
 	if err != nil {
 		return BulkResult{}, err
 	}
-	var until time.Time // zero: all that there is
-	if !b.DryRun {
-		call, err := newCall(c, "RevokeGrants", key, b)
-		if err != nil {
-			return BulkResult{}, err
-		}
-		first, again, err := s.replayed(ctx, call)
-		if err != nil {
-			return BulkResult{}, err
-		}
-		if again {
-			until = first.At
-		} else if err := s.claim(ctx, call); err != nil {
-			return BulkResult{}, err
-		}
+	until, err := s.startBulk(ctx, c, b, key)
+	if err != nil {
+		return BulkResult{}, err
 	}
-	result := BulkResult{Open: map[grant.State]int{}}
+	result := BulkResult{Open: map[grant.State]int{}, FirstAt: until}
 	var last store.Record
 	err = s.eachOpen(ctx, q, func(page store.Page) error {
 		for _, u := range page.Unreadable {
@@ -83,6 +75,41 @@ func (s *Service) RevokeAll(ctx context.Context, c Caller, b Bulk, key string) (
 	}
 	s.await(ctx, last)
 	return result, nil
+}
+
+// startBulk takes the key, and answers when it was taken before; the zero time if it was not.
+func (s *Service) startBulk(ctx context.Context, c Caller, b Bulk, key string) (first time.Time, err error) {
+	if b.DryRun {
+		return first, s.checkRevocable(ctx, b)
+	}
+	call, err := newCall(c, "RevokeGrants", key, b)
+	if err != nil {
+		return first, err
+	}
+	replay, again, err := s.replayed(ctx, call)
+	if err != nil || again {
+		return replay.At, err
+	}
+	if err := s.checkRevocable(ctx, b); err != nil {
+		return first, err
+	}
+	return first, s.claim(ctx, call)
+}
+
+// checkRevocable refuses a place of which nobody knows: a mistyped name must not look like one where all is closed. Grants
+// that outlive their place can be revoked there as long as they are open.
+func (s *Service) checkRevocable(ctx context.Context, b Bulk) error {
+	if b.Environment == "" || s.inCatalog(b.Environment, b.Pool) {
+		return nil
+	}
+	page, err := s.Grants.List(ctx, store.Query{Environment: b.Environment, Pool: b.Pool, States: openStates, Limit: 1})
+	if err != nil {
+		return internal(err)
+	}
+	if len(page.Records)+len(page.Unreadable) == 0 {
+		return errorf(NotFound, "no such environment or pool, and no open grant of it")
+	}
+	return nil
 }
 
 // covers judges what the query does not: an owner's agents are as much theirs as for a lock.

@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -100,6 +101,48 @@ func TestABulkRevocationIsAnOperatorsAndSaysWhatItMeans(t *testing.T) {
 	_, err := w.service.RevokeAll(t.Context(), oscar, access.Bulk{Everything: true, Reason: "r"}, "")
 	w.equal("no key", code(err), access.Invalid)
 	w.equal("events", len(w.events()), before)
+}
+
+// A place that nobody knows is no place where all is closed. What is open in one that is gone can be ended there.
+func TestABulkRevocationOfAPlaceThatIsNotThereSaysSo(t *testing.T) {
+	w := newWorld(t)
+	left := w.request(alice, "staging", "app")
+	w.catalog.lose(stagingApp)
+	before := len(w.events())
+	for _, b := range []access.Bulk{
+		{Environment: "nope"}, {Environment: "prod", Pool: "nope"}, {Environment: "nope", Pool: "db"}, {Environment: "nope", Subject: "alice@example.com"},
+	} {
+		for _, b.DryRun = range []bool{true, false} {
+			b.Reason = "clean up"
+			_, err := w.service.RevokeAll(t.Context(), oscar, b, w.key())
+			w.equal(fmt.Sprintf("%+v", b), code(err), access.NotFound)
+		}
+	}
+	w.equal("events", len(w.events()), before)
+	w.equal("a place without grants", w.bulk(access.Bulk{Environment: "prod"}).Open, map[grant.State]int{})
+	gone := access.Bulk{Environment: "staging", Pool: "app", Reason: "clean up"}
+	for _, open := range []map[grant.State]int{{grant.Active: 1}, {}} { // and again, with the same key
+		r, err := w.service.RevokeAll(t.Context(), oscar, gone, "key-bulk-gone")
+		w.equal("one that is gone", []any{code(err), r.Open}, []any{ok, open})
+	}
+	w.equal("ended", w.stored(left.Grant.ID).State, grant.Revoked)
+}
+
+// Who lost the answer and asks again must not read that there was nothing: it says of when the first call was, and from then
+// on the log has what that ended.
+func TestABulkRevocationAgainSaysThatItIs(t *testing.T) {
+	w := newWorld(t)
+	v := w.request(alice, "staging", "db")
+	b := access.Bulk{Everything: true, Reason: "clean up"}
+	w.pass(time.Minute)
+	first := w.now()
+	r, err := w.service.RevokeAll(t.Context(), oscar, b, "key-bulk-again")
+	w.equal("first", []any{code(err), r.FirstAt, r.Open}, []any{ok, time.Time{}, map[grant.State]int{grant.Active: 1}})
+	w.pass(time.Minute)
+	r, err = w.service.RevokeAll(t.Context(), oscar, b, "key-bulk-again")
+	w.equal("again", []any{code(err), r.FirstAt, r.Open}, []any{ok, first.Truncate(time.Millisecond), map[grant.State]int{}})
+	page, err := w.service.Events(t.Context(), oscar, access.EventFilter{Verbs: []grant.Verb{grant.Revoke}, From: r.FirstAt})
+	w.equal("what the first ended", []any{code(err), len(page.Events), page.Events[0].Event.Grant.ID}, []any{ok, 1, v.Grant.ID})
 }
 
 // What changes between the look and the deed is ended all the same, and what has ended by itself is no failure.

@@ -142,16 +142,30 @@ func TestAnApprovalIsJudgedAgainWhereTheSubjectsOtherGrantsChange(t *testing.T) 
 	w.equal("state", w.approve(v).Grant.State, grant.Active)
 }
 
-// Nobody buries the approvers by asking often at once.
+// Nobody buries the approvers by asking often at once, for one pool or for many.
 func TestMaxWaitingHoldsUnderConcurrentRequests(t *testing.T) {
 	w := newWorld(t)
+	for i := range 40 {
+		w.catalog.have = append(w.catalog.have, access.Pool{Name: grant.Pool{Environment: "prod", Name: fmt.Sprintf("p%03d", i)}})
+	}
 	w.insert(access.MaxWaiting-2, func(int) grant.Subject { return alice.Subject })
-	crowd(40, func(int) error {
-		_, err := w.service.Request(t.Context(), alice, ask("prod", "db"), w.key())
+	crowd(40, func(i int) error {
+		_, err := w.service.Request(t.Context(), alice, ask("prod", fmt.Sprintf("p%03d", i)), w.key())
 		return err
 	})
 	waiting := w.ids(audrey, access.Filter{States: []grant.State{grant.Pending}, PageSize: access.MaxPage})
 	w.equal("waiting", len(waiting), access.MaxWaiting)
+}
+
+// I6: of callers who ask for one pool at the same time one waits, and each call with its key is that one.
+func TestOneRequestWaitsForAPoolHoweverManyAskAtOnce(t *testing.T) {
+	w := newWorld(t)
+	codes := crowd(40, func(i int) error {
+		_, err := w.service.Request(t.Context(), alice, ask("prod", "db"), fmt.Sprintf("key-at-once-%d", i/10))
+		return err
+	})
+	w.equal("codes", codes, map[access.Code]int{ok: 10, conflict: 30})
+	w.equal("waiting", len(w.ids(audrey, access.Filter{})), 1)
 }
 
 // A service that asks for a few pools at once, where nothing limits it, gets all of them.

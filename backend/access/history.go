@@ -133,11 +133,7 @@ type eventCursor struct {
 }
 
 func eventToken(revision int64) string {
-	raw, err := json.Marshal(eventCursor{revision})
-	if err != nil {
-		return "" // one plain field: cannot happen; an empty token ends the list
-	}
-	return base64.RawURLEncoding.EncodeToString(raw)
+	return encodeToken(eventCursor{revision})
 }
 
 // ParseEventToken reads a page token of Events: the revision after which the page begins. It holds nothing secret and opens
@@ -148,7 +144,7 @@ func ParseEventToken(token string) (int64, error) {
 		return 0, errors.New("page token: not base64")
 	}
 	var c eventCursor
-	if err := json.Unmarshal(raw, &c); err != nil || c.Revision <= 0 {
+	if err := json.Unmarshal(raw, &c); err != nil || c.Revision <= 0 || encodeToken(c) != token {
 		return 0, errors.New("page token: not one of ours")
 	}
 	return c.Revision, nil

@@ -37,8 +37,8 @@ func checkPlace(environment, pool string) error {
 }
 
 func (s *Service) checkAsk(a Ask) error {
-	if a.Duration < time.Second || a.Duration%time.Second != 0 {
-		return errorf(Invalid, "duration: want a positive number of whole seconds")
+	if err := checkDuration(a.Duration); err != nil {
+		return err
 	}
 	if err := checkReason(a.Reason); err != nil {
 		return err
@@ -47,6 +47,14 @@ func (s *Service) checkAsk(a Ask) error {
 		return err
 	}
 	return checkInputs(a.Inputs)
+}
+
+// checkDuration: zero asks for the default of the rule that decides.
+func checkDuration(d time.Duration) error {
+	if d < 0 || d%time.Second != 0 {
+		return errorf(Invalid, "duration: want a positive number of whole seconds")
+	}
+	return nil
 }
 
 func (s *Service) checkAhead(at time.Time) error {

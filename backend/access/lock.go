@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -131,12 +132,17 @@ func (s *Service) checkCoverable(ask LockAsk) error {
 	if _, err := grant.NewPool(ask.Environment, pool); err != nil {
 		return errorf(Invalid, "%s", err)
 	}
-	for _, p := range s.Catalog.Pools() {
-		if p.Name.Environment == ask.Environment && (ask.Pool == "" || p.Name.Name == ask.Pool) {
-			return nil
-		}
+	if !s.inCatalog(ask.Environment, ask.Pool) {
+		return errorf(NotFound, "no such environment or pool; a lock of it would cover nothing")
 	}
-	return errorf(NotFound, "no such environment or pool; a lock of it would cover nothing")
+	return nil
+}
+
+// inCatalog reports whether there is such a pool, or any of the environment if pool is empty.
+func (s *Service) inCatalog(environment, pool string) bool {
+	return slices.ContainsFunc(s.Catalog.Pools(), func(p Pool) bool {
+		return p.Name.Environment == environment && (pool == "" || p.Name.Name == pool)
+	})
 }
 
 // checkLocked refuses a decision by somebody whom a lock covers by name: their account may be in other hands.

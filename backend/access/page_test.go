@@ -71,7 +71,7 @@ func TestPagesAreStable(t *testing.T) {
 			w := newWorld(t)
 			want := w.insert(10, someone)
 			w.pass(time.Hour)
-			got, pages := w.pages(audrey, access.Filter{PageSize: size}, func() { w.request(dave, "prod", "db") })
+			got, pages := w.pages(audrey, access.Filter{PageSize: size}, func() { w.request(person(w.key(), "eng"), "prod", "db") })
 			w.equal("grants", got, want)
 			w.equal("pages", pages, (10+size-1)/size)
 		})

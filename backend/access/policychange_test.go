@@ -73,16 +73,18 @@ func TestAnApprovalThatIsNotNeededAnyMoreOpensAllTheSame(t *testing.T) {
 func TestWaitingRequestsOfASubjectAreBounded(t *testing.T) {
 	w := newWorld(t)
 	first := w.request(alice, "prod", "db")
-	for range access.MaxWaiting - 1 {
-		w.request(alice, "prod", "db")
+	for i := range access.MaxWaiting - 1 {
+		w.catalog.have = append(w.catalog.have, access.Pool{Name: grant.Pool{Environment: "prod", Name: fmt.Sprintf("p%03d", i)}})
+		w.request(alice, "prod", fmt.Sprintf("p%03d", i))
 	}
-	_, err := w.service.Request(t.Context(), alice, ask("prod", "db"), w.key())
+	w.catalog.have = append(w.catalog.have, access.Pool{Name: grant.Pool{Environment: "prod", Name: "more"}})
+	_, err := w.service.Request(t.Context(), alice, ask("prod", "more"), w.key())
 	w.equal("one more", code(err), access.Conflict)
 	w.request(dave, "prod", "db")
 	if _, err := w.service.Revoke(t.Context(), alice, access.Revocation{GrantID: first.Grant.ID}, w.key()); err != nil {
 		t.Fatal(err)
 	}
-	w.request(alice, "prod", "db")
+	w.request(alice, "prod", "more")
 }
 
 // I14: a reason or comment cannot be made to read as something else than it is.

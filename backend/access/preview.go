@@ -85,8 +85,8 @@ func (s *Service) Preview(ctx context.Context, c Caller, ask Ask) (Preview, erro
 	if err != nil {
 		return Preview{}, err
 	}
-	if ask.Duration < 0 || ask.Duration%time.Second != 0 {
-		return Preview{}, errorf(Invalid, "duration: want a positive number of whole seconds")
+	if err := checkDuration(ask.Duration); err != nil {
+		return Preview{}, err
 	}
 	if err := checkText("reason", ask.Reason); err != nil {
 		return Preview{}, err

@@ -131,6 +131,7 @@ func TestPeopleAreNamedUpToABound(t *testing.T) {
 			w.equal("named", len(s.People), min(n+1, 20)) // aab may
 			w.equal("more", s.More, n+1 > 20)
 			v := w.requested(person("aaa", "eng"), ask("prod", "db"))
+			w.end(v.Grant.ID)
 			w.voted(`{all_of: [{group: sre, count: 2}]}`)
 			v = w.requested(person("aaa", "eng"), ask("prod", "db"))
 			v = w.approvedBy(person("aab", "sre"), v)

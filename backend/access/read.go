@@ -221,9 +221,14 @@ type cursor struct {
 }
 
 func pageToken(g grant.Grant) string {
-	raw, err := json.Marshal(cursor{At: store.Millis(g.RequestedAt), ID: g.ID})
+	return encodeToken(cursor{At: store.Millis(g.RequestedAt), ID: g.ID})
+}
+
+// encodeToken is the one form of a page token: what says the same in another, or more, is none.
+func encodeToken(position any) string {
+	raw, err := json.Marshal(position)
 	if err != nil {
-		return "" // two plain fields: cannot happen; an empty token ends the list
+		return "" // plain fields: cannot happen; an empty token ends the list
 	}
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
@@ -236,7 +241,7 @@ func ParsePageToken(token string) (store.Cursor, error) {
 		return store.Cursor{}, errors.New("page token: not base64")
 	}
 	var c cursor
-	if err := json.Unmarshal(raw, &c); err != nil || !idForm.MatchString(c.ID) || c.At <= 0 {
+	if err := json.Unmarshal(raw, &c); err != nil || !idForm.MatchString(c.ID) || c.At <= 0 || encodeToken(c) != token {
 		return store.Cursor{}, errors.New("page token: not one of ours")
 	}
 	return store.Cursor{RequestedAt: store.Time(c.At), ID: c.ID}, nil

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
@@ -14,14 +15,15 @@ import (
 type Ask struct {
 	Environment string
 	Pool        string
-	Duration    time.Duration // whole seconds
+	Duration    time.Duration // whole seconds; zero: the default of the rule that decides
 	Reason      string
 	StartsAt    time.Time         // when its window begins; zero: as soon as it is approved
 	Inputs      map[string]string // answers to what policy asks for, by name
 	BreakGlass  bool              // an emergency: past the approvals, where policy allows it
 }
 
-// MaxWaiting is how many requests of a subject may wait for approval at a time: nobody buries the approvers.
+// MaxWaiting is how many requests of a subject may wait for approval at a time, each for another pool: nobody buries the
+// approvers.
 const MaxWaiting = 100
 
 // tries bounds how often a call starts again because something changed under it: what it was decided on is read anew each
@@ -95,8 +97,8 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask 
 			return store.Record{}, s.refuse(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}, d) // an attempt is on record
 		}
 	}
-	if len(d.Steps) > 0 && mine.waiting() >= MaxWaiting {
-		return store.Record{}, errorf(Conflict, "%d requests of yours wait for approval; cancel one of them first", MaxWaiting)
+	if err := mine.checkWaiting(p.Name, d); err != nil {
+		return store.Record{}, err
 	}
 	events, err := s.ask(c, p.Name, ask, d)
 	if err != nil {
@@ -193,6 +195,9 @@ func over(g grant.Grant, now time.Time) bool {
 // refuse records what the caller asked for and policy refused, and answers with its explanation. If it cannot be recorded,
 // that is the answer. e has what was asked for.
 func (s *Service) refuse(ctx context.Context, c Caller, e grant.Event, d policy.Decision) error {
+	if e.Grant.Duration == 0 {
+		e.Grant.Duration = d.Duration // what it would have been; still zero where no rule came near
+	}
 	e.Grant.Rule, e.Grant.Policy, e.Grant.PolicyHash, e.Grant.Explanation = d.Rule, d.Policy, d.Hash, d.Explanation
 	if err := s.recordRefusal(ctx, c, e); err != nil {
 		return err
@@ -267,12 +272,25 @@ func (h holdings) open(but string) []grant.Pool {
 	return pools
 }
 
-func (h holdings) waiting() int {
+// checkWaiting: who waits already for this pool has nothing to gain by waiting twice, since only one of the two could open,
+// and approvers would read both. What opens at once waits for nobody.
+func (h holdings) checkWaiting(p grant.Pool, d policy.Decision) error {
+	if len(d.Steps) == 0 {
+		return nil
+	}
 	n := 0
 	for _, g := range h.grants {
-		if g.State == grant.Pending {
-			n++
+		if g.State != grant.Pending {
+			continue
 		}
+		if g.Pool == p {
+			return &Error{Code: Conflict, GrantID: g.ID,
+				Message: fmt.Sprintf("your request %s waits for approval of this pool already; cancel it to ask for something else", g.ID)}
+		}
+		n++
 	}
-	return n
+	if n >= MaxWaiting {
+		return errorf(Conflict, "%d requests of yours wait for approval; cancel one of them first", MaxWaiting)
+	}
+	return nil
 }

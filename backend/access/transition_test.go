@@ -58,12 +58,67 @@ func TestASecondGrantForTheSamePoolIsAConflictThatNamesTheFirst(t *testing.T) {
 	w.request(alice, "staging", "app") // another pool
 	w.request(dave, "staging", "db")   // another subject
 
-	// Two that wait: the second cannot be approved beside the first.
-	one, two := w.request(alice, "prod", "db"), w.request(alice, "prod", "db")
+	// Two that wait, as an earlier version let them: the second cannot be approved beside the first.
+	one := w.request(alice, "prod", "db")
+	two := w.twin(one)
 	w.approve(one)
 	_, err = w.service.Approve(t.Context(), bob, access.Decision{GrantID: two.Grant.ID, Etag: two.Etag}, w.key())
 	w.names(err, access.Conflict, one.Grant.ID)
 	w.equal("state", w.stored(two.Grant.ID).State, grant.Pending)
+}
+
+// twin is a second request for the same, which an earlier version took.
+func (w *world) twin(v access.View) access.View {
+	w.t.Helper()
+	for _, e := range w.events() {
+		if e.Event.Grant.ID == v.Grant.ID && e.Event.Verb == grant.Request {
+			e.Event.Grant.ID += "-twin"
+			return w.viewOf(oscar, w.kept(e.Event).ID)
+		}
+	}
+	w.t.Fatalf("grant %s was never asked for", v.Grant.ID)
+	return v
+}
+
+// Who waits for a pool is told so, whatever else is asked for there, until that is over. What opens at once waits for nobody.
+func TestASecondRequestThatWouldWaitIsAConflictThatNamesTheFirst(t *testing.T) {
+	w := newWorld(t)
+	w.catalog.have = append(w.catalog.have, access.Pool{Name: grant.Pool{Environment: "prod", Name: "app"}})
+	first, err := w.service.Request(t.Context(), alice, ask("prod", "db"), "key-of-the-first")
+	w.equal("first", code(err), ok)
+	other := ask("prod", "db")
+	other.Reason, other.Duration, other.StartsAt = "something else", time.Minute, begin.Add(2*time.Hour)
+	for _, a := range []access.Ask{ask("prod", "db"), other} {
+		_, err := w.service.Request(t.Context(), alice, a, w.key())
+		w.names(err, access.Conflict, first.Grant.ID)
+	}
+	again, err := w.service.Request(t.Context(), alice, ask("prod", "db"), "key-of-the-first")
+	w.equal("the same call again", code(err), ok)
+	w.equal("is the first", again.Grant.ID, first.Grant.ID)
+	w.request(alice, "prod", "app") // another pool
+	w.request(dave, "prod", "db")   // another subject
+
+	w.inForce(`{version: 1, name: changed, rules: [{name: open, match: {pools: ["prod/*"]}, who: {groups: [eng]}, limits: {max_duration: 1h}}]}`)
+	w.equal("what opens at once", w.request(alice, "prod", "db").Grant.State, grant.Active)
+	w.equal("leaves the first", w.stored(first.Grant.ID).State, grant.Pending)
+}
+
+// Who took a request back, or waited in vain, may ask anew.
+func TestARequestThatIsOverIsInNobodysWay(t *testing.T) {
+	for name, over := range map[string]func(w *world, id string){
+		"cancelled": func(w *world, id string) {
+			_, err := w.service.Revoke(t.Context(), alice, access.Revocation{GrantID: id}, w.key())
+			w.equal("cancel", code(err), ok)
+		},
+		"lapsed, and not swept yet": func(w *world, _ string) { w.pass(24 * time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			first := w.request(alice, "prod", "db")
+			over(w, first.Grant.ID)
+			w.equal("second", w.request(alice, "prod", "db").Grant.State, grant.Pending)
+		})
+	}
 }
 
 // names checks an error's code and the grant that it names.

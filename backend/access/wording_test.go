@@ -49,8 +49,14 @@ func TestPeopleAreToldInTheirOwnWords(t *testing.T) {
 			_, err := w.service.Request(w.t.Context(), alice, ask("staging", "db"), w.key())
 			return err
 		}, "grant g001 gives you this access already; give it up or let it end first"},
+		"a second request that would wait": {func(w *world) error {
+			w.request(alice, "prod", "db")
+			_, err := w.service.Request(w.t.Context(), alice, ask("prod", "db"), w.key())
+			return err
+		}, "your request g001 waits for approval of this pool already; cancel it to ask for something else"},
 		"approve the second of two": {func(w *world) error {
-			first, second := w.request(alice, "prod", "db"), w.request(alice, "prod", "db")
+			first := w.request(alice, "prod", "db")
+			second := w.twin(first)
 			w.approve(first)
 			_, err := w.service.Approve(w.t.Context(), bob, shown(second), w.key())
 			return err

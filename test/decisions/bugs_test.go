@@ -143,6 +143,9 @@ var bugs = []bug{
 		{"backend/store/batch/ledger.go", "case taken && other != g.ID:", "case false:"},
 		{"backend/access/request.go", "case !over(r.Grant, s.Now()):", "case false:"},
 	}},
+	{name: "the same is waited for twice", edits: []edit{
+		{"backend/access/request.go", "if g.Pool == p {", "if false {"},
+	}},
 	{name: "a lock does not stop what opens", edits: []edit{
 		{"backend/grant/transition.go", "case Request, Approve, Complete, Activate, AskExtension, Extend:", "case Approve, Complete, Activate, AskExtension, Extend:"},
 	}},

@@ -55,7 +55,9 @@ func (a *api) RevokeGrants(ctx context.Context, req *v1.RevokeGrantsRequest) (*v
 			return nil, err
 		}
 		r, err := a.use.RevokeAll(ctx, c, b, req.GetIdempotencyKey())
-		return &v1.RevokeGrantsResponse{Covered: openProto(r.Open), Grants: grantProtos(r.Grants), Failed: uint32(r.Failed)}, err
+		return &v1.RevokeGrantsResponse{
+			Covered: openProto(r.Open), Grants: grantProtos(r.Grants), Failed: uint32(r.Failed), FirstCallTime: grantproto.Time(r.FirstAt),
+		}, err
 	})
 }
 

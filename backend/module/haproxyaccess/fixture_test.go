@@ -29,7 +29,7 @@ func fullFake() *fake {
 			ApproverGroups: []string{"prod-approvers", "leads"},
 		}},
 		preview: preview,
-		bulk:    access.BulkResult{Open: openCounts, Grants: []access.View{view}, Failed: 4},
+		bulk:    access.BulkResult{Open: openCounts, Grants: []access.View{view}, Failed: 4, FirstAt: at(43)},
 		lock:    access.LockView{Lock: lock, Open: openCounts, Failed: 5, Grants: []access.View{view}, Warning: "nobody"},
 		locks:   []grant.Lock{lock},
 		events: access.EventPage{Next: "later", Events: []store.Entry{{

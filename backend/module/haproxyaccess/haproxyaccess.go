@@ -47,5 +47,5 @@ type mod struct {
 // Register implements Clutch's module.Module.
 func (m *mod) Register(r module.Registrar) error {
 	haproxyaccessv1.RegisterAccessAPIServer(r.GRPCServer(), m.api)
-	return r.RegisterJSONGateway(haproxyaccessv1.RegisterAccessAPIHandler)
+	return r.RegisterJSONGateway(registerJSON)
 }

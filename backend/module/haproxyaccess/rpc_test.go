@@ -119,7 +119,7 @@ var rpcs = []rpc{
 			Environment: "prod", Pool: "web", Subject: "bob@example.com", Rule: "prod", States: []grant.State{grant.Active},
 			Everything: true, Reason: "incident", DryRun: true,
 		}, "key-00011"},
-		&v1.RevokeGrantsResponse{Covered: openMessage, Grants: []*v1.Grant{grantMessage}, Failed: 4},
+		&v1.RevokeGrantsResponse{Covered: openMessage, Grants: []*v1.Grant{grantMessage}, Failed: 4, FirstCallTime: second(43)},
 	},
 	{
 		"CreateLock", untyped((*api).CreateLock),

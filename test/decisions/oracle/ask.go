@@ -35,7 +35,13 @@ func (w *World) Request(c Caller, ask Ask, k, id string) (Code, string) {
 		return Conflict, ""
 	}
 	a := w.Ask(c, ask)
-	if !a.Allowed || a.BreakGlass && !w.fresh(c) || w.locked(c.Name, c.Owner, ask.Place) {
+	switch {
+	case !a.Allowed, a.BreakGlass && !w.fresh(c):
+		w.Refusals++
+		return Forbidden, ""
+	case len(a.Steps) > 0 && w.waitsFor(c.Name, ask.Place):
+		return Conflict, ""
+	case w.locked(c.Name, c.Owner, ask.Place):
 		w.Refusals++
 		return Forbidden, ""
 	}
@@ -69,6 +75,16 @@ func (w *World) room(subject string, p Place) bool {
 		w.tick(g)
 	}
 	return true
+}
+
+// waitsFor: a request of this subject waits for this pool already.
+func (w *World) waitsFor(subject string, p Place) bool {
+	for _, g := range w.Grants {
+		if g.Subject == subject && g.Place == p && g.State == "pending" && !g.over(w.Now) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *World) begin(c Caller, ask Ask, a Answer, id string) *Grant {

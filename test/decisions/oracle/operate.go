@@ -32,9 +32,14 @@ func (w *World) RevokeAll(c Caller, b Bulk, k string) (code Code, open map[strin
 		}
 		if found {
 			until = w.used[key{c.Name, "revoke all", k}].at
+		} else if !w.exists(b.Environment, b.Pool) && !w.opened(b.Environment, b.Pool) {
+			return NotFound, nil
 		} else {
 			w.keep(c, "revoke all", k, body, "")
 		}
+	}
+	if b.DryRun && !w.exists(b.Environment, b.Pool) && !w.opened(b.Environment, b.Pool) {
+		return NotFound, nil
 	}
 	fits := func(g *Grant) bool {
 		return w.since(g, b.Rule != "", len(b.States) > 0, until) && (b.Subject == "" || b.Subject == g.Subject || b.Subject == g.Owner) && (b.Environment == "" || b.Environment == g.Place.Environment) &&
@@ -42,6 +47,16 @@ func (w *World) RevokeAll(c Caller, b Bulk, k string) (code Code, open map[strin
 			(len(b.States) == 0 || slices.Contains(b.States, g.State))
 	}
 	return OK, w.endAll(fits, "operator", c.Name, b.DryRun)
+}
+
+// opened: there is an open grant of it, whether it still exists or not.
+func (w *World) opened(environment, pool string) bool {
+	for _, g := range w.Grants {
+		if g.open() && g.Place.Environment == environment && (pool == "" || g.Place.Pool == pool) {
+			return true
+		}
+	}
+	return false
 }
 
 // since: it was there by then, under that rule and in that state if they matter.

@@ -1319,9 +1319,9 @@ type PreviewAccessRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Environment string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
 	Pool        string                 `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
-	// The default of the rule if not set.
+	// As of RequestAccess.
 	Duration *durationpb.Duration `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
-	// As of RequestAccess. What is not given yet counts as missing.
+	// As of RequestAccess, as are those below. What is not given yet counts as missing.
 	StartTime     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	Inputs        map[string]string      `protobuf:"bytes,6,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -1582,7 +1582,7 @@ type RequestAccessRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Environment string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
 	Pool        string                 `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
-	// Whole seconds, at least one.
+	// Whole seconds, at least one. The default of the rule that decides if not set.
 	Duration       *durationpb.Duration `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
 	Reason         string               `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	IdempotencyKey string               `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -2617,7 +2617,10 @@ type RevokeGrantsResponse struct {
 	Grants []*Grant `protobuf:"bytes,2,rep,name=grants,proto3" json:"grants,omitempty"`
 	// How many could not be ended, or cannot be: the same call ends them later, but for those of which the store cannot read
 	// what was given. No node admits anybody by these.
-	Failed        uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	Failed uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	// When the first call with this idempotency key was, if this is not the first: it goes on with what that one left open, and
+	// counts that alone. What it ended ListEvents tells, by the verb "revoke" from this time on. Not set otherwise.
+	FirstCallTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=first_call_time,json=firstCallTime,proto3" json:"first_call_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2671,6 +2674,13 @@ func (x *RevokeGrantsResponse) GetFailed() uint32 {
 		return x.Failed
 	}
 	return 0
+}
+
+func (x *RevokeGrantsResponse) GetFirstCallTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstCallTime
+	}
+	return nil
 }
 
 // OpenGrants counts the open grants that something covers, as they were before it.
@@ -2964,7 +2974,8 @@ func (x *CreateLockRequest) GetIdempotencyKey() string {
 
 type CreateLockResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In a dry run, the lock as it would be.
+	// In a dry run, the lock as it would be. Where the idempotency key was used before, the lock of that call; all below is then
+	// about what it had left open.
 	Lock    *Lock       `protobuf:"bytes,1,opt,name=lock,proto3" json:"lock,omitempty"`
 	Covered *OpenGrants `protobuf:"bytes,2,opt,name=covered,proto3" json:"covered,omitempty"`
 	// How many of them could not be ended yet, or cannot be: they are tried again until they are, but for those of which the
@@ -4998,7 +5009,7 @@ func (x *RemoveEnvironmentRequest) GetIdempotencyKey() string {
 
 type RemoveEnvironmentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The grants that were open.
+	// The grants that were open; where the idempotency key was used before, those that the first call had left.
 	Covered *OpenGrants `protobuf:"bytes,1,opt,name=covered,proto3" json:"covered,omitempty"`
 	// How many of them could not be ended yet; they are tried again until they are.
 	Failed        uint32 `protobuf:"varint,2,opt,name=failed,proto3" json:"failed,omitempty"`
@@ -5916,11 +5927,12 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\venvironment\x18\x01 \x01(\tB\a\xfaB\x04r\x02\x18\x1fR\venvironment:\x1b\xb2\xe1\x1c\x17\n" +
 	"\x15\x12\x13haproxyaccess/pools\"A\n" +
 	"\x11ListPoolsResponse\x12,\n" +
-	"\x05pools\x18\x01 \x03(\v2\x16.haproxyaccess.v1.PoolR\x05pools\"\xe9\x03\n" +
+	"\x05pools\x18\x01 \x03(\v2\x16.haproxyaccess.v1.PoolR\x05pools\"\xf5\x03\n" +
 	"\x14PreviewAccessRequest\x12+\n" +
 	"\venvironment\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18\x1fR\venvironment\x12\x1d\n" +
-	"\x04pool\x18\x02 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18?R\x04pool\x125\n" +
-	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\x129\n" +
+	"\x04pool\x18\x02 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18?R\x04pool\x12A\n" +
+	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\n" +
+	"\xfaB\a\xaa\x01\x042\x02\b\x01R\bduration\x129\n" +
 	"\n" +
 	"start_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12 \n" +
 	"\x06reason\x18\x05 \x01(\tB\b\xfaB\x05r\x03\x18\xe8\aR\x06reason\x12w\n" +
@@ -5955,11 +5967,12 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
 	"\x04deny\x18\x02 \x01(\bR\x04deny\x12\x18\n" +
 	"\aoutcome\x18\x03 \x01(\tR\aoutcome\x12\x18\n" +
-	"\areasons\x18\x04 \x03(\tR\areasons\"\xbd\x04\n" +
+	"\areasons\x18\x04 \x03(\tR\areasons\"\xbf\x04\n" +
 	"\x14RequestAccessRequest\x12+\n" +
 	"\venvironment\x18\x01 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18\x1fR\venvironment\x12\x1d\n" +
-	"\x04pool\x18\x02 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18?R\x04pool\x12?\n" +
-	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\b\xfaB\x05\xaa\x01\x02\b\x01R\bduration\x12\"\n" +
+	"\x04pool\x18\x02 \x01(\tB\t\xfaB\x06r\x04\x10\x01\x18?R\x04pool\x12A\n" +
+	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\n" +
+	"\xfaB\a\xaa\x01\x042\x02\b\x01R\bduration\x12\"\n" +
 	"\x06reason\x18\x04 \x01(\tB\n" +
 	"\xfaB\ar\x05\x10\x01\x18\xe8\aR\x06reason\x12F\n" +
 	"\x0fidempotency_key\x18\x05 \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey\x129\n" +
@@ -6046,11 +6059,12 @@ const file_api_haproxyaccess_v1_haproxyaccess_proto_rawDesc = "" +
 	"\xfaB\ar\x05\x10\x01\x18\xe8\aR\x06reason\x12\x17\n" +
 	"\adry_run\x18\b \x01(\bR\x06dryRun\x12F\n" +
 	"\x0fidempotency_key\x18\t \x01(\tB\x1d\xfaB\x1ar\x18\x10\b\x18\x80\x012\x11^[A-Za-z0-9._-]+$R\x0eidempotencyKey:\x1c\xb2\xe1\x1c\x18\n" +
-	"\x16\x12\x14haproxyaccess/grants\"\x97\x01\n" +
+	"\x16\x12\x14haproxyaccess/grants\"\xdb\x01\n" +
 	"\x14RevokeGrantsResponse\x126\n" +
 	"\acovered\x18\x01 \x01(\v2\x1c.haproxyaccess.v1.OpenGrantsR\acovered\x12/\n" +
 	"\x06grants\x18\x02 \x03(\v2\x17.haproxyaccess.v1.GrantR\x06grants\x12\x16\n" +
-	"\x06failed\x18\x03 \x01(\rR\x06failed\"Z\n" +
+	"\x06failed\x18\x03 \x01(\rR\x06failed\x12B\n" +
+	"\x0ffirst_call_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rfirstCallTime\"Z\n" +
 	"\n" +
 	"OpenGrants\x12\x18\n" +
 	"\apending\x18\x01 \x01(\rR\apending\x12\x1a\n" +
@@ -6520,113 +6534,114 @@ var file_api_haproxyaccess_v1_haproxyaccess_proto_depIdxs = []int32{
 	0,   // 62: haproxyaccess.v1.RevokeGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
 	32,  // 63: haproxyaccess.v1.RevokeGrantsResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
 	1,   // 64: haproxyaccess.v1.RevokeGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	81,  // 65: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
-	81,  // 66: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
-	81,  // 67: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
-	81,  // 68: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
-	33,  // 69: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
-	32,  // 70: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
-	1,   // 71: haproxyaccess.v1.CreateLockResponse.grants:type_name -> haproxyaccess.v1.Grant
-	33,  // 72: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
-	33,  // 73: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
-	81,  // 74: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	81,  // 75: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
-	70,  // 76: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
-	81,  // 77: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
-	81,  // 78: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
-	1,   // 79: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
-	0,   // 80: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
-	1,   // 81: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
-	81,  // 82: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
-	52,  // 83: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
-	81,  // 84: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
-	81,  // 85: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	78,  // 86: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
-	80,  // 87: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
-	81,  // 88: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
-	81,  // 89: haproxyaccess.v1.NodeStatus.last_drift_time:type_name -> google.protobuf.Timestamp
-	55,  // 90: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	55,  // 91: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	55,  // 92: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	55,  // 93: haproxyaccess.v1.DrainPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
-	81,  // 94: haproxyaccess.v1.Environment.register_time:type_name -> google.protobuf.Timestamp
-	62,  // 95: haproxyaccess.v1.RegisterEnvironmentResponse.environment:type_name -> haproxyaccess.v1.Environment
-	32,  // 96: haproxyaccess.v1.RemoveEnvironmentResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
-	62,  // 97: haproxyaccess.v1.ListEnvironmentsResponse.environments:type_name -> haproxyaccess.v1.Environment
-	81,  // 98: haproxyaccess.v1.Drift.first_time:type_name -> google.protobuf.Timestamp
-	81,  // 99: haproxyaccess.v1.Drift.last_time:type_name -> google.protobuf.Timestamp
-	0,   // 100: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
-	0,   // 101: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
-	81,  // 102: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
-	81,  // 103: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
-	81,  // 104: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
-	79,  // 105: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
-	80,  // 106: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
-	2,   // 107: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
-	33,  // 108: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
-	81,  // 109: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
-	80,  // 110: haproxyaccess.v1.GrantEvent.extension_duration:type_name -> google.protobuf.Duration
-	69,  // 111: haproxyaccess.v1.GrantEvent.drift:type_name -> haproxyaccess.v1.Drift
-	81,  // 112: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
-	10,  // 113: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
-	12,  // 114: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
-	14,  // 115: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
-	16,  // 116: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
-	18,  // 117: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
-	20,  // 118: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
-	44,  // 119: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
-	46,  // 120: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
-	22,  // 121: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
-	24,  // 122: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
-	26,  // 123: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
-	28,  // 124: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
-	30,  // 125: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
-	34,  // 126: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
-	36,  // 127: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
-	38,  // 128: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
-	40,  // 129: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
-	42,  // 130: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
-	48,  // 131: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
-	50,  // 132: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
-	53,  // 133: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
-	56,  // 134: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
-	58,  // 135: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
-	60,  // 136: haproxyaccess.v1.AccessAPI.DrainPoolServer:input_type -> haproxyaccess.v1.DrainPoolServerRequest
-	63,  // 137: haproxyaccess.v1.AccessAPI.RegisterEnvironment:input_type -> haproxyaccess.v1.RegisterEnvironmentRequest
-	65,  // 138: haproxyaccess.v1.AccessAPI.RemoveEnvironment:input_type -> haproxyaccess.v1.RemoveEnvironmentRequest
-	67,  // 139: haproxyaccess.v1.AccessAPI.ListEnvironments:input_type -> haproxyaccess.v1.ListEnvironmentsRequest
-	11,  // 140: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
-	13,  // 141: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
-	15,  // 142: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
-	17,  // 143: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
-	19,  // 144: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
-	21,  // 145: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
-	45,  // 146: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
-	47,  // 147: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
-	23,  // 148: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
-	25,  // 149: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
-	27,  // 150: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
-	29,  // 151: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
-	31,  // 152: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
-	35,  // 153: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
-	37,  // 154: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
-	39,  // 155: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
-	41,  // 156: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
-	43,  // 157: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
-	49,  // 158: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
-	51,  // 159: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
-	54,  // 160: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
-	57,  // 161: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
-	59,  // 162: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
-	61,  // 163: haproxyaccess.v1.AccessAPI.DrainPoolServer:output_type -> haproxyaccess.v1.DrainPoolServerResponse
-	64,  // 164: haproxyaccess.v1.AccessAPI.RegisterEnvironment:output_type -> haproxyaccess.v1.RegisterEnvironmentResponse
-	66,  // 165: haproxyaccess.v1.AccessAPI.RemoveEnvironment:output_type -> haproxyaccess.v1.RemoveEnvironmentResponse
-	68,  // 166: haproxyaccess.v1.AccessAPI.ListEnvironments:output_type -> haproxyaccess.v1.ListEnvironmentsResponse
-	140, // [140:167] is the sub-list for method output_type
-	113, // [113:140] is the sub-list for method input_type
-	113, // [113:113] is the sub-list for extension type_name
-	113, // [113:113] is the sub-list for extension extendee
-	0,   // [0:113] is the sub-list for field type_name
+	81,  // 65: haproxyaccess.v1.RevokeGrantsResponse.first_call_time:type_name -> google.protobuf.Timestamp
+	81,  // 66: haproxyaccess.v1.Lock.create_time:type_name -> google.protobuf.Timestamp
+	81,  // 67: haproxyaccess.v1.Lock.until_time:type_name -> google.protobuf.Timestamp
+	81,  // 68: haproxyaccess.v1.Lock.lift_time:type_name -> google.protobuf.Timestamp
+	81,  // 69: haproxyaccess.v1.CreateLockRequest.until_time:type_name -> google.protobuf.Timestamp
+	33,  // 70: haproxyaccess.v1.CreateLockResponse.lock:type_name -> haproxyaccess.v1.Lock
+	32,  // 71: haproxyaccess.v1.CreateLockResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	1,   // 72: haproxyaccess.v1.CreateLockResponse.grants:type_name -> haproxyaccess.v1.Grant
+	33,  // 73: haproxyaccess.v1.ReleaseLockResponse.lock:type_name -> haproxyaccess.v1.Lock
+	33,  // 74: haproxyaccess.v1.ListLocksResponse.locks:type_name -> haproxyaccess.v1.Lock
+	81,  // 75: haproxyaccess.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	81,  // 76: haproxyaccess.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
+	70,  // 77: haproxyaccess.v1.ListEventsResponse.events:type_name -> haproxyaccess.v1.GrantEvent
+	81,  // 78: haproxyaccess.v1.GetPolicyResponse.load_time:type_name -> google.protobuf.Timestamp
+	81,  // 79: haproxyaccess.v1.GetPolicyResponse.error_time:type_name -> google.protobuf.Timestamp
+	1,   // 80: haproxyaccess.v1.GetGrantResponse.grant:type_name -> haproxyaccess.v1.Grant
+	0,   // 81: haproxyaccess.v1.ListGrantsRequest.states:type_name -> haproxyaccess.v1.Grant.State
+	1,   // 82: haproxyaccess.v1.ListGrantsResponse.grants:type_name -> haproxyaccess.v1.Grant
+	81,  // 83: haproxyaccess.v1.IssueTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
+	52,  // 84: haproxyaccess.v1.GetNodeStatusResponse.nodes:type_name -> haproxyaccess.v1.NodeStatus
+	81,  // 85: haproxyaccess.v1.NodeStatus.last_pass_time:type_name -> google.protobuf.Timestamp
+	81,  // 86: haproxyaccess.v1.NodeStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	78,  // 87: haproxyaccess.v1.NodeStatus.leases:type_name -> haproxyaccess.v1.NodeStatus.Lease
+	80,  // 88: haproxyaccess.v1.NodeStatus.clock_offset:type_name -> google.protobuf.Duration
+	81,  // 89: haproxyaccess.v1.NodeStatus.worker_start_time:type_name -> google.protobuf.Timestamp
+	81,  // 90: haproxyaccess.v1.NodeStatus.last_drift_time:type_name -> google.protobuf.Timestamp
+	55,  // 91: haproxyaccess.v1.ListPoolServersResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	55,  // 92: haproxyaccess.v1.AddPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	55,  // 93: haproxyaccess.v1.RemovePoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	55,  // 94: haproxyaccess.v1.DrainPoolServerResponse.servers:type_name -> haproxyaccess.v1.PoolServer
+	81,  // 95: haproxyaccess.v1.Environment.register_time:type_name -> google.protobuf.Timestamp
+	62,  // 96: haproxyaccess.v1.RegisterEnvironmentResponse.environment:type_name -> haproxyaccess.v1.Environment
+	32,  // 97: haproxyaccess.v1.RemoveEnvironmentResponse.covered:type_name -> haproxyaccess.v1.OpenGrants
+	62,  // 98: haproxyaccess.v1.ListEnvironmentsResponse.environments:type_name -> haproxyaccess.v1.Environment
+	81,  // 99: haproxyaccess.v1.Drift.first_time:type_name -> google.protobuf.Timestamp
+	81,  // 100: haproxyaccess.v1.Drift.last_time:type_name -> google.protobuf.Timestamp
+	0,   // 101: haproxyaccess.v1.GrantEvent.from:type_name -> haproxyaccess.v1.Grant.State
+	0,   // 102: haproxyaccess.v1.GrantEvent.to:type_name -> haproxyaccess.v1.Grant.State
+	81,  // 103: haproxyaccess.v1.GrantEvent.time:type_name -> google.protobuf.Timestamp
+	81,  // 104: haproxyaccess.v1.GrantEvent.expire_time:type_name -> google.protobuf.Timestamp
+	81,  // 105: haproxyaccess.v1.GrantEvent.groups_time:type_name -> google.protobuf.Timestamp
+	79,  // 106: haproxyaccess.v1.GrantEvent.inputs:type_name -> haproxyaccess.v1.GrantEvent.InputsEntry
+	80,  // 107: haproxyaccess.v1.GrantEvent.duration:type_name -> google.protobuf.Duration
+	2,   // 108: haproxyaccess.v1.GrantEvent.approvals:type_name -> haproxyaccess.v1.Approval
+	33,  // 109: haproxyaccess.v1.GrantEvent.lock:type_name -> haproxyaccess.v1.Lock
+	81,  // 110: haproxyaccess.v1.GrantEvent.start_time:type_name -> google.protobuf.Timestamp
+	80,  // 111: haproxyaccess.v1.GrantEvent.extension_duration:type_name -> google.protobuf.Duration
+	69,  // 112: haproxyaccess.v1.GrantEvent.drift:type_name -> haproxyaccess.v1.Drift
+	81,  // 113: haproxyaccess.v1.NodeStatus.Lease.until:type_name -> google.protobuf.Timestamp
+	10,  // 114: haproxyaccess.v1.AccessAPI.ListPools:input_type -> haproxyaccess.v1.ListPoolsRequest
+	12,  // 115: haproxyaccess.v1.AccessAPI.PreviewAccess:input_type -> haproxyaccess.v1.PreviewAccessRequest
+	14,  // 116: haproxyaccess.v1.AccessAPI.RequestAccess:input_type -> haproxyaccess.v1.RequestAccessRequest
+	16,  // 117: haproxyaccess.v1.AccessAPI.ApproveAccess:input_type -> haproxyaccess.v1.ApproveAccessRequest
+	18,  // 118: haproxyaccess.v1.AccessAPI.DenyAccess:input_type -> haproxyaccess.v1.DenyAccessRequest
+	20,  // 119: haproxyaccess.v1.AccessAPI.RevokeAccess:input_type -> haproxyaccess.v1.RevokeAccessRequest
+	44,  // 120: haproxyaccess.v1.AccessAPI.GetGrant:input_type -> haproxyaccess.v1.GetGrantRequest
+	46,  // 121: haproxyaccess.v1.AccessAPI.ListGrants:input_type -> haproxyaccess.v1.ListGrantsRequest
+	22,  // 122: haproxyaccess.v1.AccessAPI.ExtendAccess:input_type -> haproxyaccess.v1.ExtendAccessRequest
+	24,  // 123: haproxyaccess.v1.AccessAPI.CancelExtension:input_type -> haproxyaccess.v1.CancelExtensionRequest
+	26,  // 124: haproxyaccess.v1.AccessAPI.WithdrawApproval:input_type -> haproxyaccess.v1.WithdrawApprovalRequest
+	28,  // 125: haproxyaccess.v1.AccessAPI.ReviewAccess:input_type -> haproxyaccess.v1.ReviewAccessRequest
+	30,  // 126: haproxyaccess.v1.AccessAPI.RevokeGrants:input_type -> haproxyaccess.v1.RevokeGrantsRequest
+	34,  // 127: haproxyaccess.v1.AccessAPI.CreateLock:input_type -> haproxyaccess.v1.CreateLockRequest
+	36,  // 128: haproxyaccess.v1.AccessAPI.ReleaseLock:input_type -> haproxyaccess.v1.ReleaseLockRequest
+	38,  // 129: haproxyaccess.v1.AccessAPI.ListLocks:input_type -> haproxyaccess.v1.ListLocksRequest
+	40,  // 130: haproxyaccess.v1.AccessAPI.ListEvents:input_type -> haproxyaccess.v1.ListEventsRequest
+	42,  // 131: haproxyaccess.v1.AccessAPI.GetPolicy:input_type -> haproxyaccess.v1.GetPolicyRequest
+	48,  // 132: haproxyaccess.v1.AccessAPI.IssueToken:input_type -> haproxyaccess.v1.IssueTokenRequest
+	50,  // 133: haproxyaccess.v1.AccessAPI.GetNodeStatus:input_type -> haproxyaccess.v1.GetNodeStatusRequest
+	53,  // 134: haproxyaccess.v1.AccessAPI.ListPoolServers:input_type -> haproxyaccess.v1.ListPoolServersRequest
+	56,  // 135: haproxyaccess.v1.AccessAPI.AddPoolServer:input_type -> haproxyaccess.v1.AddPoolServerRequest
+	58,  // 136: haproxyaccess.v1.AccessAPI.RemovePoolServer:input_type -> haproxyaccess.v1.RemovePoolServerRequest
+	60,  // 137: haproxyaccess.v1.AccessAPI.DrainPoolServer:input_type -> haproxyaccess.v1.DrainPoolServerRequest
+	63,  // 138: haproxyaccess.v1.AccessAPI.RegisterEnvironment:input_type -> haproxyaccess.v1.RegisterEnvironmentRequest
+	65,  // 139: haproxyaccess.v1.AccessAPI.RemoveEnvironment:input_type -> haproxyaccess.v1.RemoveEnvironmentRequest
+	67,  // 140: haproxyaccess.v1.AccessAPI.ListEnvironments:input_type -> haproxyaccess.v1.ListEnvironmentsRequest
+	11,  // 141: haproxyaccess.v1.AccessAPI.ListPools:output_type -> haproxyaccess.v1.ListPoolsResponse
+	13,  // 142: haproxyaccess.v1.AccessAPI.PreviewAccess:output_type -> haproxyaccess.v1.PreviewAccessResponse
+	15,  // 143: haproxyaccess.v1.AccessAPI.RequestAccess:output_type -> haproxyaccess.v1.RequestAccessResponse
+	17,  // 144: haproxyaccess.v1.AccessAPI.ApproveAccess:output_type -> haproxyaccess.v1.ApproveAccessResponse
+	19,  // 145: haproxyaccess.v1.AccessAPI.DenyAccess:output_type -> haproxyaccess.v1.DenyAccessResponse
+	21,  // 146: haproxyaccess.v1.AccessAPI.RevokeAccess:output_type -> haproxyaccess.v1.RevokeAccessResponse
+	45,  // 147: haproxyaccess.v1.AccessAPI.GetGrant:output_type -> haproxyaccess.v1.GetGrantResponse
+	47,  // 148: haproxyaccess.v1.AccessAPI.ListGrants:output_type -> haproxyaccess.v1.ListGrantsResponse
+	23,  // 149: haproxyaccess.v1.AccessAPI.ExtendAccess:output_type -> haproxyaccess.v1.ExtendAccessResponse
+	25,  // 150: haproxyaccess.v1.AccessAPI.CancelExtension:output_type -> haproxyaccess.v1.CancelExtensionResponse
+	27,  // 151: haproxyaccess.v1.AccessAPI.WithdrawApproval:output_type -> haproxyaccess.v1.WithdrawApprovalResponse
+	29,  // 152: haproxyaccess.v1.AccessAPI.ReviewAccess:output_type -> haproxyaccess.v1.ReviewAccessResponse
+	31,  // 153: haproxyaccess.v1.AccessAPI.RevokeGrants:output_type -> haproxyaccess.v1.RevokeGrantsResponse
+	35,  // 154: haproxyaccess.v1.AccessAPI.CreateLock:output_type -> haproxyaccess.v1.CreateLockResponse
+	37,  // 155: haproxyaccess.v1.AccessAPI.ReleaseLock:output_type -> haproxyaccess.v1.ReleaseLockResponse
+	39,  // 156: haproxyaccess.v1.AccessAPI.ListLocks:output_type -> haproxyaccess.v1.ListLocksResponse
+	41,  // 157: haproxyaccess.v1.AccessAPI.ListEvents:output_type -> haproxyaccess.v1.ListEventsResponse
+	43,  // 158: haproxyaccess.v1.AccessAPI.GetPolicy:output_type -> haproxyaccess.v1.GetPolicyResponse
+	49,  // 159: haproxyaccess.v1.AccessAPI.IssueToken:output_type -> haproxyaccess.v1.IssueTokenResponse
+	51,  // 160: haproxyaccess.v1.AccessAPI.GetNodeStatus:output_type -> haproxyaccess.v1.GetNodeStatusResponse
+	54,  // 161: haproxyaccess.v1.AccessAPI.ListPoolServers:output_type -> haproxyaccess.v1.ListPoolServersResponse
+	57,  // 162: haproxyaccess.v1.AccessAPI.AddPoolServer:output_type -> haproxyaccess.v1.AddPoolServerResponse
+	59,  // 163: haproxyaccess.v1.AccessAPI.RemovePoolServer:output_type -> haproxyaccess.v1.RemovePoolServerResponse
+	61,  // 164: haproxyaccess.v1.AccessAPI.DrainPoolServer:output_type -> haproxyaccess.v1.DrainPoolServerResponse
+	64,  // 165: haproxyaccess.v1.AccessAPI.RegisterEnvironment:output_type -> haproxyaccess.v1.RegisterEnvironmentResponse
+	66,  // 166: haproxyaccess.v1.AccessAPI.RemoveEnvironment:output_type -> haproxyaccess.v1.RemoveEnvironmentResponse
+	68,  // 167: haproxyaccess.v1.AccessAPI.ListEnvironments:output_type -> haproxyaccess.v1.ListEnvironmentsResponse
+	141, // [141:168] is the sub-list for method output_type
+	114, // [114:141] is the sub-list for method input_type
+	114, // [114:114] is the sub-list for extension type_name
+	114, // [114:114] is the sub-list for extension extendee
+	0,   // [0:114] is the sub-list for field type_name
 }
 
 func init() { file_api_haproxyaccess_v1_haproxyaccess_proto_init() }

@@ -2353,32 +2353,33 @@ func (m *PreviewAccessRequest) validate(all bool) error {
 		errors = append(errors, err)
 	}
 
-	if all {
-		switch v := interface{}(m.GetDuration()).(type) {
-		case interface{ ValidateAll() error }:
-			if err := v.ValidateAll(); err != nil {
-				errors = append(errors, PreviewAccessRequestValidationError{
-					field:  "Duration",
-					reason: "embedded message failed validation",
-					cause:  err,
-				})
-			}
-		case interface{ Validate() error }:
-			if err := v.Validate(); err != nil {
-				errors = append(errors, PreviewAccessRequestValidationError{
-					field:  "Duration",
-					reason: "embedded message failed validation",
-					cause:  err,
-				})
-			}
-		}
-	} else if v, ok := interface{}(m.GetDuration()).(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
-			return PreviewAccessRequestValidationError{
+	if d := m.GetDuration(); d != nil {
+		dur, err := d.AsDuration(), d.CheckValid()
+		if err != nil {
+			err = PreviewAccessRequestValidationError{
 				field:  "Duration",
-				reason: "embedded message failed validation",
+				reason: "value is not a valid duration",
 				cause:  err,
 			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		} else {
+
+			gte := time.Duration(1*time.Second + 0*time.Nanosecond)
+
+			if dur < gte {
+				err := PreviewAccessRequestValidationError{
+					field:  "Duration",
+					reason: "value must be greater than or equal to 1s",
+				}
+				if !all {
+					return err
+				}
+				errors = append(errors, err)
+			}
+
 		}
 	}
 
@@ -2934,15 +2935,34 @@ func (m *RequestAccessRequest) validate(all bool) error {
 		errors = append(errors, err)
 	}
 
-	if m.GetDuration() == nil {
-		err := RequestAccessRequestValidationError{
-			field:  "Duration",
-			reason: "value is required",
+	if d := m.GetDuration(); d != nil {
+		dur, err := d.AsDuration(), d.CheckValid()
+		if err != nil {
+			err = RequestAccessRequestValidationError{
+				field:  "Duration",
+				reason: "value is not a valid duration",
+				cause:  err,
+			}
+			if !all {
+				return err
+			}
+			errors = append(errors, err)
+		} else {
+
+			gte := time.Duration(1*time.Second + 0*time.Nanosecond)
+
+			if dur < gte {
+				err := RequestAccessRequestValidationError{
+					field:  "Duration",
+					reason: "value must be greater than or equal to 1s",
+				}
+				if !all {
+					return err
+				}
+				errors = append(errors, err)
+			}
+
 		}
-		if !all {
-			return err
-		}
-		errors = append(errors, err)
 	}
 
 	if l := utf8.RuneCountInString(m.GetReason()); l < 1 || l > 1000 {
@@ -5617,6 +5637,35 @@ func (m *RevokeGrantsResponse) validate(all bool) error {
 	}
 
 	// no validation rules for Failed
+
+	if all {
+		switch v := interface{}(m.GetFirstCallTime()).(type) {
+		case interface{ ValidateAll() error }:
+			if err := v.ValidateAll(); err != nil {
+				errors = append(errors, RevokeGrantsResponseValidationError{
+					field:  "FirstCallTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		case interface{ Validate() error }:
+			if err := v.Validate(); err != nil {
+				errors = append(errors, RevokeGrantsResponseValidationError{
+					field:  "FirstCallTime",
+					reason: "embedded message failed validation",
+					cause:  err,
+				})
+			}
+		}
+	} else if v, ok := interface{}(m.GetFirstCallTime()).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return RevokeGrantsResponseValidationError{
+				field:  "FirstCallTime",
+				reason: "embedded message failed validation",
+				cause:  err,
+			}
+		}
+	}
 
 	if len(errors) > 0 {
 		return RevokeGrantsResponseMultiError(errors)

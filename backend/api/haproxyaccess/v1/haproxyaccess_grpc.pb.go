@@ -56,14 +56,15 @@ const (
 //
 // Errors: INVALID_ARGUMENT (400) for malformed input, UNAUTHENTICATED (401), PERMISSION_DENIED (403) for what policy or
 // a role refuses, NOT_FOUND (404) for what does not exist or may not be seen, ABORTED or ALREADY_EXISTS (409) for a lost
-// race, a stale etag, a reused idempotency key with another body, or a live grant that exists already, RESOURCE_EXHAUSTED
-// (429) for a caller of whom 30 requests were refused within a minute.
+// race, a stale etag, a reused idempotency key with another body, or a live grant, or a request that waits, that exists
+// already, RESOURCE_EXHAUSTED (429) for a caller of whom 30 requests were refused within a minute.
 type AccessAPIClient interface {
 	// ListPools lists every pool with what policy says of the caller asking for it.
 	ListPools(ctx context.Context, in *ListPoolsRequest, opts ...grpc.CallOption) (*ListPoolsResponse, error)
 	// PreviewAccess answers what RequestAccess would decide, without asking for anything.
 	PreviewAccess(ctx context.Context, in *PreviewAccessRequest, opts ...grpc.CallOption) (*PreviewAccessResponse, error)
-	// RequestAccess asks for a pool. The answer is an active grant, a pending one, or 403 with policy's reason.
+	// RequestAccess asks for a pool. The answer is an active grant, a pending one, or 403 with policy's reason; 409 with the id
+	// of the one in the way where the caller has the access already, or waits for approval of the pool already.
 	RequestAccess(ctx context.Context, in *RequestAccessRequest, opts ...grpc.CallOption) (*RequestAccessResponse, error)
 	// ApproveAccess approves a pending grant as it was shown (etag).
 	ApproveAccess(ctx context.Context, in *ApproveAccessRequest, opts ...grpc.CallOption) (*ApproveAccessResponse, error)
@@ -86,7 +87,8 @@ type AccessAPIClient interface {
 	// ReviewAccess records that somebody looked at what was done by access that was taken in an emergency. While it is open
 	// the answer is 409: it is the look afterwards.
 	ReviewAccess(ctx context.Context, in *ReviewAccessRequest, opts ...grpc.CallOption) (*ReviewAccessResponse, error)
-	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. Operators only.
+	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. 404 for an environment or a pool
+	// that neither exists nor has an open grant. Operators only.
 	RevokeGrants(ctx context.Context, in *RevokeGrantsRequest, opts ...grpc.CallOption) (*RevokeGrantsResponse, error)
 	// CreateLock stops new access, and ends what there is at once, for a subject, a pool, an environment or everything; as
 	// a dry run it counts first. Whom it covers is told until when, and its id; its reason and who put it are for auditors
@@ -413,14 +415,15 @@ func (c *accessAPIClient) ListEnvironments(ctx context.Context, in *ListEnvironm
 //
 // Errors: INVALID_ARGUMENT (400) for malformed input, UNAUTHENTICATED (401), PERMISSION_DENIED (403) for what policy or
 // a role refuses, NOT_FOUND (404) for what does not exist or may not be seen, ABORTED or ALREADY_EXISTS (409) for a lost
-// race, a stale etag, a reused idempotency key with another body, or a live grant that exists already, RESOURCE_EXHAUSTED
-// (429) for a caller of whom 30 requests were refused within a minute.
+// race, a stale etag, a reused idempotency key with another body, or a live grant, or a request that waits, that exists
+// already, RESOURCE_EXHAUSTED (429) for a caller of whom 30 requests were refused within a minute.
 type AccessAPIServer interface {
 	// ListPools lists every pool with what policy says of the caller asking for it.
 	ListPools(context.Context, *ListPoolsRequest) (*ListPoolsResponse, error)
 	// PreviewAccess answers what RequestAccess would decide, without asking for anything.
 	PreviewAccess(context.Context, *PreviewAccessRequest) (*PreviewAccessResponse, error)
-	// RequestAccess asks for a pool. The answer is an active grant, a pending one, or 403 with policy's reason.
+	// RequestAccess asks for a pool. The answer is an active grant, a pending one, or 403 with policy's reason; 409 with the id
+	// of the one in the way where the caller has the access already, or waits for approval of the pool already.
 	RequestAccess(context.Context, *RequestAccessRequest) (*RequestAccessResponse, error)
 	// ApproveAccess approves a pending grant as it was shown (etag).
 	ApproveAccess(context.Context, *ApproveAccessRequest) (*ApproveAccessResponse, error)
@@ -443,7 +446,8 @@ type AccessAPIServer interface {
 	// ReviewAccess records that somebody looked at what was done by access that was taken in an emergency. While it is open
 	// the answer is 409: it is the look afterwards.
 	ReviewAccess(context.Context, *ReviewAccessRequest) (*ReviewAccessResponse, error)
-	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. Operators only.
+	// RevokeGrants ends every open grant that fits the filter, or, as a dry run, counts them. 404 for an environment or a pool
+	// that neither exists nor has an open grant. Operators only.
 	RevokeGrants(context.Context, *RevokeGrantsRequest) (*RevokeGrantsResponse, error)
 	// CreateLock stops new access, and ends what there is at once, for a subject, a pool, an environment or everything; as
 	// a dry run it counts first. Whom it covers is told until when, and its id; its reason and who put it are for auditors

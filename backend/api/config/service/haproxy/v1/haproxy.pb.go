@@ -285,7 +285,8 @@ type EnvironmentTemplate struct {
 	Host string `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
 	// As of an environment.
 	ServerNetworks []string `protobuf:"bytes,6,rep,name=server_networks,json=serverNetworks,proto3" json:"server_networks,omitempty"`
-	Tags           []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
+	// What policy may know all pools of these environments by: ephemeral, ... Names are whatever a registrar gives; tags are not.
+	Tags []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Environments are found by their nodes' backends, without a call, and gone with them. Otherwise each is registered. The
 	// prefix must then have something after {environment}, which no environment's name has in it.
 	Discover bool `protobuf:"varint,8,opt,name=discover,proto3" json:"discover,omitempty"`
@@ -809,9 +810,10 @@ type DataPlane struct {
 	CaFile string `protobuf:"bytes,4,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
 	// Sends the password over plain http to an address that is not loopback. Never do that.
 	AllowPlaintext bool `protobuf:"varint,5,opt,name=allow_plaintext,json=allowPlaintext,proto3" json:"allow_plaintext,omitempty"`
-	// A certificate and key for the API, in PEM. Both files are read again when they change.
+	// A certificate for the API, in PEM; with client_key_file only. Both files are read again when they change.
 	ClientCertificateFile string `protobuf:"bytes,6,opt,name=client_certificate_file,json=clientCertificateFile,proto3" json:"client_certificate_file,omitempty"`
-	ClientKeyFile         string `protobuf:"bytes,7,opt,name=client_key_file,json=clientKeyFile,proto3" json:"client_key_file,omitempty"`
+	// The certificate's private key, in PEM. Its owner's alone, as password_file is.
+	ClientKeyFile string `protobuf:"bytes,7,opt,name=client_key_file,json=clientKeyFile,proto3" json:"client_key_file,omitempty"`
 	// Of a discovery: "https", the default, or "http".
 	Scheme        string `protobuf:"bytes,8,opt,name=scheme,proto3" json:"scheme,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -99,7 +99,7 @@ type Config_Sqlite struct {
 }
 
 type Config_Postgres struct {
-	// The database of clutch.service.db.postgres, which must be listed before.
+	// The database of clutch.service.db.postgres, which must be listed before: {}, since all that there is to set is set there.
 	Postgres *Postgres `protobuf:"bytes,2,opt,name=postgres,proto3,oneof"`
 }
 
