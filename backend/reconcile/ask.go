@@ -12,9 +12,8 @@ type Question struct {
 	Revision    int64 // of the grant's last event
 	// Opens says that the grant admits; otherwise it has ended and nothing may be admitted.
 	Opens bool
-	// Expires is the grant's own end, and Ended when it ended before that.
+	// Expires is the grant's own end.
 	Expires time.Time
-	Ended   time.Time
 }
 
 // Answer says on how many nodes it is.
@@ -103,16 +102,14 @@ func (q Question) holds(s Status, e EnvironmentStatus, now time.Time, bound time
 	if earliest := now.Add(-bound); !q.Expires.IsZero() && !earliest.Before(q.Expires) {
 		return true
 	}
-	return e.Lease > 0 && e.Read && q.over(s, e, now, bound)
+	return e.Lease > 0 && e.Read && q.over(s, e, bound)
 }
 
-// over reports whether the node's lease ran out after the grant's end: it gets another only when the row is gone. What
-// another gateway says of it holds for when it said so.
-func (q Question) over(s Status, e EnvironmentStatus, now time.Time, bound time.Duration) bool {
-	if s.At.Before(now) && (q.Ended.IsZero() || s.At.Before(q.Ended)) {
-		return false
-	}
-	return !s.At.Add(-bound).Before(e.LeaseUntil)
+// over reports whether the node's lease has run out, and it gets another only when the row is gone: every pass under way or
+// to come knows of the end, and no write of one that did not can still arrive. What another gateway says of its node holds
+// for when it said so.
+func (q Question) over(s Status, e EnvironmentStatus, bound time.Duration) bool {
+	return s.Seen >= q.Revision && !s.At.Before(s.UnsettledUntil) && !s.At.Add(-bound).Before(e.LeaseUntil)
 }
 
 // streamsOf collects until when streams of a grant that has ended can run.

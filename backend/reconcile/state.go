@@ -129,6 +129,9 @@ func (s *state) failed(attempt int64, err error, r Result, pending int, unsettle
 	s.mu.Lock()
 	s.settled = attempt
 	s.status.Healthy, s.status.Err, s.status.LastPass = false, err, r.Read
+	if !errors.Is(err, ErrNotWriter) { // else a pass of who is may have begun before this one
+		s.status.Seen = max(s.status.Seen, r.Revision)
+	}
 	s.status.PendingRemovals, s.status.UnsettledUntil = pending, unsettledUntil
 	s.drifted(r)
 	s.mu.Unlock()
@@ -178,7 +181,7 @@ func (s *state) passed(attempt int64, r Result, now time.Time, pending int, unse
 	}
 	another := !r.Worker.follows(st.Worker)
 	st.Worker = r.Worker
-	st.Revision = max(st.Revision, r.Revision)
+	st.Revision, st.Seen = max(st.Revision, r.Revision), max(st.Seen, r.Revision)
 	st.Rows, st.PendingRemovals = r.Rows[desired.Grants], pending
 	st.ClockOff = r.Worker.Offset.Abs() > s.target.ClockBound
 	st.EldersErr, st.StreamsErr = text(r.EldersErr), text(r.StreamsErr)

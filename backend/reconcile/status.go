@@ -23,7 +23,10 @@ type Status struct {
 	LastFull    time.Time // began
 	// Revision is the newest that the node was right with.
 	Revision int64
-	Worker   Worker
+	// Seen is the newest that a pass of its writer has read, whatever became of the pass: none that is under way, or comes
+	// later, goes by an older one.
+	Seen   int64
+	Worker Worker
 	// Rows is how many rows of grants it holds.
 	Rows int
 	// DriftRepaired counts rows and files that somebody else had changed; LastDrift names at most 20 of the last.

@@ -48,7 +48,7 @@ func TestI2TheWordOfAWriterThatIsPassedOverIsOfWhenItLastWasTheWriter(t *testing
 		h.give(first, second)
 		time.Sleep(8 * time.Second)
 		revision := w.source.end("g1")
-		q := reconcile.Question{Environment: "prod", Revision: revision, Expires: begin.Add(time.Hour), Ended: time.Now()}
+		q := reconcile.Question{Environment: "prod", Revision: revision, Expires: begin.Add(time.Hour)}
 		w.equal("admitted by the lease of the next writer", w.node.admitted("prod", aliceProd), []string{"g1"})
 		w.equal("the one that was passed over", w.fleet.Ask(q).Enforced, 0)
 		w.equal("the next", other.Ask(q).Enforced, 0)

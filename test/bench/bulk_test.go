@@ -48,7 +48,7 @@ func measureGroup(t *testing.T, r *report, size sizes) {
 	revision = s.end(gone...)
 	g.fleet.Wake()
 	refused := n.await(t, l, request, http.StatusForbidden)
-	g.enforced(last, revision, false, begin)
+	g.enforced(last, revision, false)
 	reported := time.Since(begin)
 	what := fmt.Sprintf("a group of %d of %d: ", size.group, size.from)
 	r.add(what+"to one's last admitted", ms(refused.Sub(begin)), "ms")

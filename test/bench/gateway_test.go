@@ -71,9 +71,9 @@ func (g *gateway) settled(revision int64) {
 }
 
 // enforced waits until a grant's state is reported as enforced by every node.
-func (g *gateway) enforced(one grant.Grant, revision int64, opens bool, ended time.Time) {
+func (g *gateway) enforced(one grant.Grant, revision int64, opens bool) {
 	g.t.Helper()
-	q := reconcile.Question{Environment: one.Pool.Environment, Revision: revision, Opens: opens, Expires: one.ExpiresAt, Ended: ended}
+	q := reconcile.Question{Environment: one.Pool.Environment, Revision: revision, Opens: opens, Expires: one.ExpiresAt}
 	g.until("it is reported as enforced", func() bool {
 		a := g.fleet.Ask(q)
 		return a.Total > 0 && a.Enforced == a.Total

@@ -38,13 +38,13 @@ func measureNode(t *testing.T, r *report, size sizes) {
 		g.fleet.Wake()
 		n.await(t, l, request, http.StatusOK)
 		admitted = append(admitted, ms(time.Since(begin)))
-		g.enforced(one, revision, true, time.Time{})
+		g.enforced(one, revision, true)
 
 		begin = time.Now()
 		revision = s.end(one)
 		g.fleet.Wake()
 		refused = append(refused, ms(n.await(t, l, request, http.StatusForbidden).Sub(begin)))
-		g.enforced(one, revision, false, begin)
+		g.enforced(one, revision, false)
 		reported = append(reported, ms(time.Since(begin)))
 	}
 	change := median(bare)

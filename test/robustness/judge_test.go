@@ -306,7 +306,7 @@ func (j *judge) hear(c claims, g *gateway, e *entry, statuses []reconcile.Status
 			}
 		}
 	}
-	a := g.fleet.Ask(reconcile.Question{Environment: environment, Revision: e.ended, Expires: e.grant.ExpiresAt, Ended: e.endedAt})
+	a := g.fleet.Ask(reconcile.Question{Environment: environment, Revision: e.ended, Expires: e.grant.ExpiresAt})
 	c.everyone[id] = c.everyone[id] || a.Total > 0 && a.Enforced == a.Total
 	c.cut[id] = c.cut[id] || a.Total > 0 && a.StreamsCut
 	if a.StreamsUntil.After(j.bounded[id]) {

@@ -416,7 +416,7 @@ func (s *sim) report(n *node, e *entry) reconcile.Report {
 
 func (s *sim) answered(e *entry) {
 	q := reconcile.Question{
-		Environment: environmentOf(e.key), Revision: max(e.ended, e.given), Opens: e.ended == 0, Expires: e.grant.ExpiresAt, Ended: e.endedAt,
+		Environment: environmentOf(e.key), Revision: max(e.ended, e.given), Opens: e.ended == 0, Expires: e.grant.ExpiresAt,
 	}
 	for _, g := range s.gateways {
 		if a := g.fleet.Ask(q); a.Enforced != a.Total || a.Total == 0 {

@@ -106,7 +106,7 @@ func (e enforcer) Await(ctx context.Context, r store.Record) {
 func question(r store.Record) reconcile.Question {
 	return reconcile.Question{
 		Environment: r.Grant.Pool.Environment, Revision: r.Revision,
-		Opens: r.Grant.State == grant.Active, Expires: r.Grant.ExpiresAt, Ended: r.Grant.EndedAt,
+		Opens: r.Grant.State == grant.Active, Expires: r.Grant.ExpiresAt,
 	}
 }
 
