@@ -35,7 +35,7 @@ func (w *world) cutOff() {
 	w.node.configure(func(n *haproxy) { n.down = false })
 }
 
-// admittedAfter notes whom the node admits in alice's place when call was done.
+// admittedAfter notes by which grants the node admits alice when call was done.
 func (w *world) admittedAfter(call string) (ids *[]string) {
 	ids = new([]string)
 	w.node.configure(func(n *haproxy) {
@@ -48,6 +48,7 @@ func (w *world) admittedAfter(call string) (ids *[]string) {
 	return ids
 }
 
+// askOfTheEnd asks a gateway on how many nodes the end of alice's grant is in force.
 func (w *world) askOfTheEnd(f *reconcile.Fleet, revision int64) int {
 	return f.Ask(reconcile.Question{Environment: "prod", Revision: revision, Expires: begin.Add(time.Hour)}).Enforced
 }
@@ -67,6 +68,7 @@ func TestI2ALeaseThatIsOverEndsNothingWhileAPassIsUnderWayThatDoesNotKnowTheEnd(
 		admitted := w.admittedAfter("set leases.map prod")
 		w.cutOff()
 		time.Sleep(6 * time.Second) // the longest backoff
+		synctest.Wait()
 		w.equal("admitted after the end", *admitted, []string{"g1"})
 		w.equal("was reported as enforced on", reported, 0)
 		w.equal("admitted at last", w.node.admitted("prod", aliceProd), []string(nil))
@@ -90,6 +92,7 @@ func TestI2ALeaseThatIsOverEndsNothingForOthersWhileTheWriterDoesNotKnowTheEnd(t
 		admitted := w.admittedAfter("set leases.map prod")
 		w.cutOff()
 		time.Sleep(6 * time.Second)
+		synctest.Wait()
 		w.equal("admitted after the end", *admitted, []string{"g1"})
 		w.equal("was reported as enforced on", reported, 0)
 		w.fleet.Wake()
@@ -132,7 +135,7 @@ func TestI2WhatAGatewayReadsThatIsPassedOverSaysNothingOfTheNextOnesPass(t *test
 	inWorld(t, func(w *world) {
 		w.source.give(alice("g1", "prod"))
 		h := &hall{holder: map[string]*gateway{}, board: map[string]reconcile.Status{}}
-		first, second := &gateway{h, "a"}, &gateway{h, "b"}
+		first, second := &gateway{hall: h, name: "a"}, &gateway{hall: h, name: "b"}
 		theirs := &halting{source: w.source, stands: make(chan struct{}, 1)}
 		one := reconcile.New(reconcile.Options{
 			Name: "a", Writers: first, Board: first, Targets: []reconcile.Target{w.target},
@@ -162,6 +165,7 @@ func TestI2WhatAGatewayReadsThatIsPassedOverSaysNothingOfTheNextOnesPass(t *test
 		admitted := w.admittedAfter("set leases.map prod")
 		w.node.configure(func(n *haproxy) { n.down = false })
 		time.Sleep(9 * time.Second) // 1 s to claim it, and 6 s to take it over
+		synctest.Wait()
 		w.equal("admitted after the end", *admitted, []string{"g1"})
 		w.equal("was reported as enforced on", reported, 0)
 	})

@@ -29,6 +29,19 @@ var bugs = []bug{
 		file: "backend/reconcile/ask.go", old: "	if !q.Opens {\n		a.Total", new: "	if !q.Opens && !planted(NAME) {\n		a.Total",
 	},
 	{
+		name: "pass under way ignored where the lease is over",
+		test: "TestI2ALeaseThatIsOverEndsNothingWhileAPassIsUnderWayThatDoesNotKnowTheEnd",
+		file: "backend/reconcile/ask.go", old: "return s.Seen >= q.Revision &&", new: "return (s.Seen >= q.Revision || planted(NAME)) &&",
+	},
+	{
+		name: "late write ignored where the lease is over", test: "TestI2ALeaseThatIsOverEndsNothingWhileAWriteMayStillArrive",
+		file: "backend/reconcile/ask.go", old: "&& !s.At.Before(s.UnsettledUntil) &&", new: "&& (planted(NAME) || !s.At.Before(s.UnsettledUntil)) &&",
+	},
+	{
+		name: "what was read after being passed over", test: "TestI2WhatAGatewayReadsThatIsPassedOverSaysNothingOfTheNextOnesPass",
+		file: fileState, old: "	if !errors.Is(err, ErrNotWriter) {", new: "	if planted(NAME) || !errors.Is(err, ErrNotWriter) {",
+	},
+	{
 		name: "longer lease in old worker", test: "TestI2ALongerLeaseInAnOlderWorkerCounts", seeds: 100,
 		file: fileState, old: "|| e.OldLease.After(usual) {", new: "|| e.OldLease.After(usual) && !planted(NAME) {",
 	},
