@@ -107,6 +107,7 @@ func whom(who string) string {
 const (
 	atOnce    = "No approval is needed: you have access at once, for 1 hour."
 	nothing   = "No rule of the policy gives access to this pool."
+	inNoGroup = "No rule of the policy names you for this pool; groups are for people."
 	unchecked = "A condition for this access could not be checked, and so it is not given."
 	blind     = "A rule that denies access could not be checked, and so it denies."
 	emergency = "break_glass: {groups: [oncall], max_duration: 30m, notify: [security, boss@example.com], review: {groups: [audit, sec], within: 24h}}"
@@ -166,7 +167,9 @@ var decisions = []struct {
 	{"a service of an agent's name", whom(`{agents: [triage]}`), ask(as("service:triage")), "", "No rule of the policy gives you access to this pool."},
 	{"any agent", whom(`{agents: ["*"]}`), ask(as("agent:other")), "r", "+" + atOnce},
 	{"any agent is no person", whom(`{agents: ["*"]}`), ask(as("alice@example.com")), "", "No rule of the policy gives you access to this pool."},
-	{"an owner's group is not the agent's", whom(`{groups: [dev]}`), ask(as("agent:a"), owned("alice@example.com", "dev")), "", "You must be a member of dev."},
+	{"an owner's group is not the agent's", whom(`{groups: [dev]}`), ask(as("agent:a"), owned("alice@example.com", "dev")), "", inNoGroup},
+	{"a service of a group", whom(`{groups: [dev]}`), ask(as("service:deploy-bot")), "", inNoGroup},
+	{"a service where others are named", whom(`{groups: [dev], services: [other-bot]}`), ask(as("service:deploy-bot")), "", inNoGroup},
 	{"a group or a name", whom(`{groups: [x], users: [alice@example.com]}`), ask(), "r", "+" + atOnce},
 	{"groups of several rules", whom("{groups: [b]}") + strings.Replace(whom("{groups: [a, b]}"), "name: r", "name: s", 1), ask(), "", "You must be a member of b or a."},
 	{"groups of a rule for another pool", strings.Replace(matching("{pools: [x/x]}"), "dev", "nobody", 1) + strings.Replace(whom("{users: [bob@example.com]}"), "name: r", "name: s", 1), ask(), "", "No rule of the policy gives you access to this pool."},

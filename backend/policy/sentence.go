@@ -68,6 +68,8 @@ func (e *evaluation) nobody() string {
 		}
 	}
 	switch {
+	case len(groups) > 0 && !e.r.Subject.IsPerson():
+		return "No rule of the policy names you for this pool; groups are for people."
 	case len(groups) > maxNamed:
 		return fmt.Sprintf("You must be a member of one of %d groups, among them %s.", len(groups), enumerate(groups[:maxNamed], "and"))
 	case len(groups) > 0:
