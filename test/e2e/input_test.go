@@ -44,6 +44,10 @@ func TestBadInputChangesNothing(t *testing.T) {
 		{"used key, other body", alice, "requestAccess", ask(object{"idempotencyKey": used}), 409},
 		{"not in a group", audrey, "requestAccess", ask(nil), 403},
 		{"live grant exists", alice, "requestAccess", ask(object{"pool": "billing"}), 409},
+		{"the same is waited for", alice, "requestAccess", ask(object{"environment": "prod", "pool": "ops"}), 409},
+		{"a lock of a second spelling", carol, "createLock", object{"subject": alice + ".", "reason": "gone", "dryRun": true,
+			"untilTime": time.Now().Add(time.Hour).Format(time.RFC3339), "idempotencyKey": newKey()}, 400},
+		{"revoking in no place", carol, "revokeGrants", object{"environment": "nope", "reason": "gone", "dryRun": true, "idempotencyKey": newKey()}, 404},
 		{"bad page token", alice, "listGrants", object{"pageToken": "!"}, 400},
 		{"hostile subject", alice, "listGrants", object{"subject": "a|b@example.com"}, 400},
 		{"over-long subject", alice, "listGrants", object{"subject": strings.Repeat("a", 117) + "@example.com"}, 400},
@@ -64,6 +68,15 @@ func TestBadInputChangesNothing(t *testing.T) {
 	require.Equal(t, "PENDING", p.Get(alice, waiting)["state"])
 	status, _ := p.Call("", "haproxyaccess/listPools", object{})
 	require.Equal(t, http.StatusUnauthorized, status)
+	got, err := http.Get(p.API + "/v1/haproxyaccess/listPools")
+	require.NoError(t, err)
+	require.NoError(t, got.Body.Close())
+	require.Equal(t, []any{http.StatusMethodNotAllowed, "POST"}, []any{got.StatusCode, got.Header.Get("Allow")})
+
+	// Who names no duration is given the rule's default.
+	short := ask(nil)
+	delete(short, "duration")
+	require.Equal(t, "900s", grantOf(p.Do(alice, "haproxyaccess/requestAccess", short))["duration"])
 
 	// The same key with the same body answers the same grant.
 	again := grantOf(p.Do(alice, "haproxyaccess/requestAccess", ask(object{"environment": "prod", "pool": "ops", "idempotencyKey": used})))
