@@ -34,6 +34,7 @@ const (
 	lose          // an error; done
 	pretend       // no error; not done
 	hang          // no answer until the caller gives up; not done
+	late          // no answer until the caller gives up; done after that
 )
 
 // haproxy is a model of a node: a running worker, old workers with frozen maps, and files. Its clock is the test's plus
@@ -48,6 +49,8 @@ type haproxy struct {
 	down     bool
 	latency  time.Duration
 	log      []string
+	lateness time.Duration // of late calls
+	lateAt   time.Time     // of the last of them
 
 	// meet decides what happens to a call, before it is done; it may change the node. after is told when it was done.
 	meet  func(call string) fault
@@ -88,6 +91,9 @@ func (h *haproxy) do(ctx context.Context, call string, f func() error) error {
 		}
 	}
 	err := h.carryOut(ctx, met, f)
+	if met == late {
+		h.later(call, f)
+	}
 	if after != nil {
 		after(call)
 	}
@@ -95,7 +101,7 @@ func (h *haproxy) do(ctx context.Context, call string, f func() error) error {
 }
 
 func (h *haproxy) carryOut(ctx context.Context, met fault, f func() error) error {
-	if met == hang {
+	if met == hang || met == late {
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -117,6 +123,31 @@ func (h *haproxy) carryOut(ctx context.Context, met fault, f func() error) error
 		return errNode
 	}
 	return nil
+}
+
+// later carries a call out that its caller has given up.
+func (h *haproxy) later(call string, f func() error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	time.AfterFunc(h.lateness, func() {
+		h.mu.Lock()
+		if !h.down {
+			h.lateAt = time.Now()
+			_ = f()
+		}
+		after := h.after
+		h.mu.Unlock()
+		if after != nil {
+			after(call)
+		}
+	})
+}
+
+// arrived is when a late call was carried out last.
+func (h *haproxy) arrived() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lateAt
 }
 
 func (h *haproxy) Worker(ctx context.Context) (w reconcile.Worker, err error) {

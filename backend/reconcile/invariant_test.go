@@ -2,8 +2,10 @@ package reconcile_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,10 +34,12 @@ type history struct {
 	rt      *rapid.T
 	all     []*chronicle
 	foreign bool // somebody else has written to the node
+	changed chan struct{}
 }
 
 // TestI1ToI4AndI8UnderRandomFaults: grants come and go while the node is reloaded, restarted, edited by others, cut off
 // and lied to, and the gateway and its store come and go. What any worker admits is worked out by the model of HAProxy.
+// All calls take a while, so that things happen in the middle of passes, and what happens follows from what is drawn.
 func TestI1ToI4AndI8UnderRandomFaults(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		// rapid ends a case by a panic, and the bubble of the clock is another goroutine.
@@ -44,9 +48,15 @@ func TestI1ToI4AndI8UnderRandomFaults(t *testing.T) {
 			defer func() { ended = recover() }()
 			time.Sleep(time.Until(begin))
 			h := &history{world: newWorld(rt), rt: rt}
+			h.options.Jitter = jitter(rapid.Uint64().Draw(rt, "jitter"))
+			h.node.latency = quick
+			h.follow()
 			h.target.Bulk = h.node
 			if rapid.Bool().Draw(rt, "prober") {
 				h.target.Prober = h.node
+			}
+			if rapid.Bool().Draw(rt, "recognizer") {
+				h.target.Recognizer = h.node
 			}
 			defer h.stop()
 			h.start()
@@ -59,10 +69,26 @@ func TestI1ToI4AndI8UnderRandomFaults(t *testing.T) {
 	})
 }
 
+// quick and slow are how long a call takes: no round times, so that few things happen at the same moment.
+const quick, slow = 1700 * time.Microsecond, 40300 * time.Microsecond
+
+// jitter is the same for the same seed.
+func jitter(seed uint64) func(string, time.Duration) time.Duration {
+	var mu sync.Mutex
+	source := rand.New(rand.NewPCG(seed, 0))
+	return func(_ string, d time.Duration) time.Duration {
+		mu.Lock()
+		defer mu.Unlock()
+		return time.Duration(source.Int64N(int64(d) + 1))
+	}
+}
+
 func (h *history) steps() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"give":        h.give,
 		"revoke":      h.revoke,
+		"in a pass":   h.revokeInPass,
+		"outage":      h.outage,
 		"sweep":       func(*rapid.T) { h.sweep() },
 		"pass":        func(*rapid.T) { h.pass() },
 		"reload":      func(*rapid.T) { h.node.reload() },
@@ -72,21 +98,44 @@ func (h *history) steps() map[string]func(*rapid.T) {
 		"no fault":    func(*rapid.T) { h.node.configure(func(n *haproxy) { n.meet = nil }) },
 		"down":        func(*rapid.T) { h.node.configure(func(n *haproxy) { n.down = !n.down }) },
 		"store":       func(*rapid.T) { h.source.configure(func(s *source) { s.down = !s.down }) },
-		"slow":        func(*rapid.T) { h.node.configure(func(n *haproxy) { n.latency = 40*time.Millisecond - n.latency }) },
+		"slow":        func(*rapid.T) { h.node.configure(func(n *haproxy) { n.latency = quick + slow - n.latency }) },
+		"slow store":  func(*rapid.T) { h.source.configure(func(s *source) { s.lag = slow - s.lag }) },
 		"clock":       h.clock,
 		"crash":       func(*rapid.T) { h.crash() },
 		"short sleep": func(rt *rapid.T) { h.sleep(rapid.IntRange(1, 1500).Draw(rt, "ms")) },
 		"long sleep":  func(rt *rapid.T) { h.sleep(rapid.IntRange(1500, 40000).Draw(rt, "ms")) },
-		"":            func(*rapid.T) { h.check() },
+		"":            func(*rapid.T) { synctest.Wait(); h.check() },
 	}
 }
 
-// sleep looks at the invariants all along.
+// sleep looks at the invariants all along, and whenever the node was changed: what is wrong may be so for a moment.
 func (h *history) sleep(ms int) {
-	for ; ms > 0; ms -= 500 {
-		time.Sleep(time.Duration(min(ms, 500)) * time.Millisecond)
+	for end := time.Now().Add(time.Duration(ms) * time.Millisecond); time.Now().Before(end); {
+		timer := time.NewTimer(min(time.Until(end), 500*time.Millisecond))
+		select {
+		case <-timer.C:
+		case <-h.changed:
+		}
+		timer.Stop()
+		synctest.Wait()
 		h.check()
 	}
+}
+
+// follow notes when the node was changed.
+func (h *history) follow() {
+	h.changed = make(chan struct{}, 1)
+	h.node.configure(func(n *haproxy) {
+		n.after = func(call string) {
+			if len(changing([]string{call})) == 0 {
+				return
+			}
+			select {
+			case h.changed <- struct{}{}:
+			default:
+			}
+		}
+	})
 }
 
 func (h *history) give(rt *rapid.T) {
@@ -110,6 +159,20 @@ func (h *history) revoke(rt *rapid.T) {
 		return
 	}
 	h.end(rapid.SampledFrom(active).Draw(rt, "grant"))
+}
+
+// revokeInPass ends a grant while a pass is under way, if none is failing.
+func (h *history) revokeInPass(rt *rapid.T) {
+	h.fleet.Wake()
+	time.Sleep(time.Duration(rapid.IntRange(0, 50).Draw(rt, "ms")) * time.Millisecond)
+	h.revoke(rt)
+}
+
+// outage lasts for longer than the lease.
+func (h *history) outage(rt *rapid.T) {
+	h.node.configure(func(n *haproxy) { n.down = true })
+	h.sleep(rapid.IntRange(32000, 45000).Draw(rt, "ms"))
+	h.node.configure(func(n *haproxy) { n.down = false })
 }
 
 // sweep is what the clock of the store does.
@@ -155,14 +218,16 @@ func (h *history) edit(rt *rapid.T) {
 
 // fault lets some calls go wrong. Reads do not lie: nobody could notice that.
 func (h *history) fault(rt *rapid.T) {
-	met := rapid.SampledFrom([]fault{refuse, lose, pretend, hang}).Draw(rt, "fault")
-	word := rapid.SampledFrom([]string{"rows", "file", "remove", "set", "add", "write", "worker", "clear", "row "}).Draw(rt, "call")
+	met := rapid.SampledFrom([]fault{refuse, lose, pretend, hang, late}).Draw(rt, "fault")
+	word := rapid.SampledFrom([]string{"rows", "file", "remove", "set", "add", "write", "worker", "clear", "row ", "recognize", "compare"}).Draw(rt, "call")
 	every := rapid.IntRange(1, 3).Draw(rt, "every")
-	if met == pretend && slices.Contains([]string{"rows", "row ", "file", "worker"}, word) {
+	if (met == pretend || met == late) && slices.Contains([]string{"rows", "row ", "file", "worker", "recognize", "compare"}, word) {
 		met = refuse
 	}
 	n := 0
+	lateness := time.Duration(rapid.IntRange(0, 24000).Draw(rt, "lateness")) * time.Millisecond
 	h.node.configure(func(node *haproxy) {
+		node.lateness = lateness
 		node.meet = func(call string) fault {
 			if strings.HasPrefix(call, word) {
 				if n++; n%every == 0 {
@@ -190,8 +255,8 @@ func (h *history) check() {
 		if admitted && c.reported {
 			h.rt.Fatalf("I2: the end of %s was reported as enforced, and it is admitted\n%v", c.grant.ID, h.node)
 		}
-		// The bound of the node's clock on top.
-		if over := time.Since(c.endedAt); admitted && c.grant.Pool.Environment == "prod" && over > 32*time.Second {
+		// The bound of the node's clock on top. A row that a late call brings back is there until the next look, or the lease's end.
+		if over := min(time.Since(c.endedAt), time.Since(h.node.arrived())); admitted && c.grant.Pool.Environment == "prod" && over > 32*time.Second {
 			h.rt.Fatalf("I3: %s ended %s ago and is admitted\n%v", c.grant.ID, over, h.node)
 		}
 		a := h.ended(c.grant.Pool.Environment, c.ended, c.grant.ExpiresAt)
@@ -229,7 +294,7 @@ func (h *history) checkOpen(c *chronicle, admitted bool) {
 // calm ends all faults: the node converges, and a second pass writes nothing but the lease (I8).
 func (h *history) calm() {
 	h.node.configure(func(n *haproxy) { n.meet, n.down, n.latency, n.offset = nil, false, 0, 0 })
-	h.source.configure(func(s *source) { s.down = false })
+	h.source.configure(func(s *source) { s.down, s.lag = false, 0 })
 	h.sleep(45000)
 	h.sweep()
 	h.mustPass()

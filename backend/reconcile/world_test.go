@@ -27,7 +27,8 @@ type source struct {
 	revision int64
 	active   []grant.Grant
 	down     bool
-	reading  func() // called in each Snapshot, before it is read
+	reading  func()        // called in each Snapshot, before it is read
+	lag      time.Duration // until a Snapshot that was read is there
 }
 
 func (s *source) Snapshot(context.Context) (reconcile.Snapshot, error) {
@@ -38,11 +39,13 @@ func (s *source) Snapshot(context.Context) (reconcile.Snapshot, error) {
 		reading()
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.down {
+	snapshot, down, lag := reconcile.Snapshot{Revision: s.revision, Active: slices.Clone(s.active)}, s.down, s.lag
+	s.mu.Unlock()
+	time.Sleep(lag)
+	if down {
 		return reconcile.Snapshot{}, errStore
 	}
-	return reconcile.Snapshot{Revision: s.revision, Active: slices.Clone(s.active)}, nil
+	return snapshot, nil
 }
 
 func (s *source) Revision(context.Context) (int64, error) {
