@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/cost"
 )
@@ -40,7 +41,7 @@ func (c *conditions) build(expression string) compiled {
 	tree, issues := c.env.Compile(expression)
 	if issues.Err() != nil {
 		first := issues.Errors()[0]
-		return wrong(position{first.Location.Line(), first.Location.Column() + 1}, "%s", oneLine(first.Message))
+		return wrong(within(first.Location), "%s", oneLine(first.Message))
 	}
 	if tree.OutputType() != cel.BoolType {
 		return wrong(position{1, 1}, "a condition is true or false, and this is %s", tree.OutputType())
@@ -65,6 +66,15 @@ func (c *conditions) build(expression string) compiled {
 		return wrong(position{1, 1}, "%s", oneLine(err.Error()))
 	}
 	return compiled{program: p}
+}
+
+// within is a location of CEL's, whose columns begin at zero. What is wrong with the whole (its length, how deep it is nested)
+// has none, which is line -1: the expression's beginning then.
+func within(l common.Location) position {
+	if l.Line() < 1 {
+		return position{1, 1}
+	}
+	return position{l.Line(), l.Column() + 1}
 }
 
 // units writes a cost; beyond all bounds the number says nothing.

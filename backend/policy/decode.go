@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,7 +47,8 @@ func (d *decoder) tree() (root *yaml.Node) {
 	defer func() {
 		// The library panics on some inputs that it does not expect; a document is input.
 		if r := recover(); r != nil {
-			d.add(d.file, position{}, "this is not a YAML document")
+			at, _ := d.broken()
+			d.add(d.file, at, "this is not a YAML document")
 			root = nil
 		}
 	}()
@@ -105,20 +105,6 @@ func (d *decoder) plain() bool {
 // one that is in force. The line separators do the like.
 func bidirectional(r rune) bool {
 	return 0x202a <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069 || 0x200e <= r && r <= 0x200f || r == 0x61c || 0x2028 <= r && r <= 0x2029
-}
-
-var syntaxLine = regexp.MustCompile(`\A(?:yaml: )?(?:line (\d+): )?`)
-
-// syntax tells an error of the library, which knows the line and no column. Its parser counts lines from zero, its scanner
-// from one.
-func (d *decoder) syntax(err error) {
-	m := syntaxLine.FindStringSubmatch(err.Error())
-	words := strings.TrimPrefix(err.Error(), m[0])
-	line, _ := strconv.Atoi(m[1]) // empty: no line is known
-	if strings.HasPrefix(words, "did not find expected") {
-		line++
-	}
-	d.add(d.file, position{line, 1}, "%s", shorten(words, 200))
 }
 
 // harmless holds the bounds of the tree, and that it means what it shows: no alias (a few of them make a document of any
