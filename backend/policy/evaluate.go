@@ -142,7 +142,7 @@ func (e *evaluation) mismatch(r *rule) string {
 	case !r.scope.fits(e.r.Pool, e.r.Tags):
 		return "It is not about this pool."
 	case !r.who.has(e.r.Subject, e.groups):
-		return r.who.wanted()
+		return r.wanted(e.r.Subject)
 	case e.r.BreakGlass && !r.Deny && r.Emergency == nil:
 		return "It gives nothing in an emergency."
 	default:
@@ -162,11 +162,17 @@ func (m *members) has(s grant.Subject, groups map[string]bool) bool {
 	return false
 }
 
-func (m *members) wanted() string {
-	if len(m.groups) == 0 {
+// wanted says whom a rule is for, of a subject that it is not for. Only to whom it could give something, and who can be in
+// a group, is told to be in one.
+func (r *rule) wanted(s grant.Subject) string {
+	switch {
+	case len(r.who.groups) == 0:
 		return "It is for others."
+	case r.Deny || !s.IsPerson():
+		return "It is for members of " + or(r.who.groups) + "."
+	default:
+		return memberOf(r.who.groups)
 	}
-	return memberOf(m.groups)
 }
 
 // deny finds the first rule that denies. A condition that cannot be told counts as met: the rule denies unless another of

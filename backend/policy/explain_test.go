@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/haproxy-access/clutch-haproxy-access/backend/grant"
 	"github.com/haproxy-access/clutch-haproxy-access/backend/policy"
 )
 
@@ -60,7 +61,7 @@ func TestEachRuleSaysWhatItFound(t *testing.T) {
 		{Rule: "allows", File: "0.yaml:25", Outcome: policy.Allows, Reasons: []string{"The condition at 0.yaml:30:32 is not met."}},
 		{Rule: "later", File: "0.yaml:32", Outcome: policy.Unasked},
 		{Rule: "deny-other-pool", File: "0.yaml:37", Deny: true, Outcome: policy.NoMatch, Reasons: []string{"It is not about this pool."}},
-		{Rule: "deny-others", File: "0.yaml:38", Deny: true, Outcome: policy.NoMatch, Reasons: []string{"You must be a member of ops."}},
+		{Rule: "deny-others", File: "0.yaml:38", Deny: true, Outcome: policy.NoMatch, Reasons: []string{"It is for members of ops."}},
 		{Rule: "deny-not-met", File: "0.yaml:39", Deny: true, Outcome: policy.NoMatch, Reasons: []string{"The condition at 0.yaml:39:122 is not met."}},
 	}
 	p := compile(t, head+told)
@@ -70,6 +71,18 @@ func TestEachRuleSaysWhatItFound(t *testing.T) {
 	}
 	if !d.Allowed || d.Rule != "allows" || len(d.Steps) != 1 {
 		t.Errorf("%+v", d)
+	}
+}
+
+// A service account and an agent are in no group, and never can be.
+func TestWhoIsInNoGroupIsNotToldToBeInOne(t *testing.T) {
+	p := compile(t, head+allowing("r")+denying("d", "who: {groups: [ops, sre]}"))
+	for _, subject := range []grant.Subject{"service:bot", "agent:bot"} {
+		_, findings := p.Explain(t.Context(), ask(func(r *policy.Request) { r.Subject, r.Groups = subject, nil }))
+		got := []string{findings[0].Reasons[0], findings[1].Reasons[0]}
+		if diff := cmp.Diff([]string{"It is for members of dev.", "It is for members of ops or sre."}, got); diff != "" {
+			t.Errorf("%s: %s", subject, diff)
+		}
 	}
 }
 
