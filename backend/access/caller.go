@@ -157,7 +157,20 @@ const maxSkew = time.Minute
 // checkFresh refuses a decision by groups that may be lost by now.
 func (s *Service) checkFresh(c Caller) error {
 	if age := s.Now().Sub(c.GroupsAt); c.GroupsAt.IsZero() || age > s.GroupsMaxAge || age < -maxSkew {
-		return errorf(Forbidden, "your groups were read more than %s ago: sign in again, then decide", policy.Span(s.GroupsMaxAge))
+		return errorf(Forbidden, "Your groups were read more than %s ago: sign in again, then try once more.", policy.Span(s.GroupsMaxAge))
 	}
 	return nil
+}
+
+// underLogin refuses what policy gives in an emergency if the caller's groups may be lost by now: of a request and of its
+// preview alike.
+func (s *Service) underLogin(d policy.Decision, c Caller) policy.Decision {
+	if !d.BreakGlass {
+		return d
+	}
+	if err := s.checkFresh(c); err != nil {
+		d.Allowed, d.BreakGlass, d.Explanation = false, false, err.Error()
+		d.Notify, d.ReviewGroups, d.ReviewWithin = nil, nil, 0
+	}
+	return d
 }

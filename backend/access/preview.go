@@ -110,6 +110,7 @@ func (s *Service) preview(ctx context.Context, c Caller, p Pool, ask Ask) (Previ
 	r.Duration, r.StartsAt, r.Reason, r.Inputs, r.BreakGlass = ask.Duration, ask.StartsAt, ask.Reason, ask.Inputs, ask.BreakGlass
 	v := Preview{}
 	v.Decision, v.Findings = s.Policy.Explain(ctx, r)
+	v.Decision = s.underLogin(v.Decision, c)
 	v.Findings = shownFindings(v.Findings)
 	b := grant.Ballot{Steps: v.Decision.Steps, Ordered: v.Decision.Ordered}
 	if v.Steps, err = s.steps(ctx, b, c.Subject, c.Owner); err != nil {

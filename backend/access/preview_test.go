@@ -59,6 +59,27 @@ func TestPreviewAsksPolicyWhatRequestAsks(t *testing.T) {
 	}
 }
 
+// A preview of an emergency that promised access at once would cost the minutes for which one is there.
+func TestPreviewOfAnEmergencySaysThatTheLoginIsTooOld(t *testing.T) {
+	for age, allowed := range map[time.Duration]bool{0: true, 15 * time.Minute: true, 15*time.Minute + time.Second: false} {
+		w := newWorld(t)
+		w.inForce(emergencyPolicy)
+		w.pass(age)
+		previewed := w.preview(erin, urgent).Decision
+		w.equal("allowed", []bool{previewed.Allowed, previewed.BreakGlass}, []bool{allowed, allowed})
+		_, err := w.service.Request(t.Context(), erin, urgent, w.key())
+		if allowed {
+			w.equal("request", code(err), ok)
+			continue
+		}
+		w.equal("request", code(err), access.Forbidden)
+		w.equal("preview says what the request is answered", previewed.Explanation, err.Error())
+		w.equal("it says", previewed.Explanation, "Your groups were read more than 15 minutes ago: sign in again, then try once more.")
+		w.equal("nobody is told or reviews", len(previewed.Notify)+len(previewed.ReviewGroups), 0)
+		w.equal("without an emergency the age is nothing to policy", w.preview(erin, ask("prod", "db")).Decision.Allowed, true)
+	}
+}
+
 // overheard is a policy that remembers what it was asked.
 type overheard struct {
 	policy.Engine

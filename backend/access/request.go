@@ -88,14 +88,8 @@ func (s *Service) request(ctx context.Context, c Caller, call call, p Pool, ask 
 		Duration: ask.Duration, StartsAt: ask.StartsAt, At: s.Now(), Reason: ask.Reason, Inputs: ask.Inputs,
 		BreakGlass: ask.BreakGlass, Open: mine.open(""),
 	})
-	if !d.Allowed {
-		return store.Record{}, s.refuse(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}, d)
-	}
-	if d.BreakGlass {
-		if err := s.checkFresh(c); err != nil {
-			d.Explanation = err.Error()
-			return store.Record{}, s.refuse(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}, d) // an attempt is on record
-		}
+	if d = s.underLogin(d, c); !d.Allowed {
+		return store.Record{}, s.refuse(ctx, c, grant.Event{Grant: draftOf(c, p.Name, ask)}, d) // an attempt is on record
 	}
 	if err := mine.checkWaiting(p.Name, d); err != nil {
 		return store.Record{}, err

@@ -66,7 +66,7 @@ func TestPeopleAreToldInTheirOwnWords(t *testing.T) {
 			w.pass(16 * time.Minute)
 			_, err := w.service.Approve(w.t.Context(), bob, shown(v), w.key())
 			return err
-		}, "your groups were read more than 15 minutes ago: sign in again, then decide"},
+		}, "Your groups were read more than 15 minutes ago: sign in again, then try once more."},
 		"a token before the window": {func(w *world) error {
 			a := ask("staging", "db")
 			a.StartsAt = begin.Add(10 * time.Minute)

@@ -16,7 +16,7 @@ type question struct {
 	groups, ownerGroups names
 	tags                names
 	pools, open         pools
-	duration, total     time.Duration
+	duration, total     length
 	extension           bool
 	at, start           moment
 	reason              string
@@ -59,8 +59,8 @@ func (q *question) register(flags *flag.FlagSet) {
 	flags.Var(&q.ownerGroups, "owner-groups", "the owner's `groups`; not given: they are not known")
 	flags.Var(&q.pools, "pool", "what is asked for, `environment/pool`")
 	flags.Var(&q.tags, "tags", "the pool's `tags`, between commas")
-	flags.DurationVar(&q.duration, "for", 0, "for how long, such as 90m; the rule's default if not given")
-	flags.DurationVar(&q.total, "total", 0, "how long it would be open in all, of an extension; as --for if not given")
+	flags.Var(&q.duration, "for", "for how `long`, such as 90m; the rule's default if not given")
+	flags.Var(&q.total, "total", "how `long` it would be open in all, of an extension; as --for if not given")
 	flags.BoolVar(&q.extension, "extension", false, "a grant is to be made longer")
 	flags.Var(&q.at, "at", "the `time` of asking, as in 2026-03-02T10:00:00+01:00; now if not given")
 	flags.Var(&q.start, "start", "the `time` at which it is to begin; at once if not given")
@@ -81,9 +81,9 @@ func (q *question) request(now time.Time) (policy.Request, error) {
 		return policy.Request{}, fmt.Errorf("--pool: name one pool")
 	}
 	r := policy.Request{
-		Subject: subject, Groups: q.groups.list, Pool: q.pools[0], Tags: q.tags.list, Duration: q.duration, Total: q.total,
-		Extension: q.extension, StartsAt: q.start.Time, At: q.at.Time, Reason: q.reason, Inputs: q.inputs,
-		BreakGlass: q.breakGlass, Open: q.open,
+		Subject: subject, Groups: q.groups.list, Pool: q.pools[0], Tags: q.tags.list,
+		Duration: q.duration.Duration, Total: q.total.Duration, Extension: q.extension, StartsAt: q.start.Time,
+		At: q.at.Time, Reason: q.reason, Inputs: q.inputs, BreakGlass: q.breakGlass, Open: q.open,
 	}
 	if r.At.IsZero() {
 		r.At = now

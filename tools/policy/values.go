@@ -53,6 +53,21 @@ func (p *pools) Set(s string) error {
 	return nil
 }
 
+// length is an option's duration, zero if it is not given. The gateway refuses to be asked for none.
+type length struct{ time.Duration }
+
+func (l *length) String() string { return "" }
+
+// Set implements flag.Value.
+func (l *length) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return errors.New("want a duration like 90m, above zero")
+	}
+	l.Duration = d
+	return nil
+}
+
 // assignments is an option of the form name=value that is given more than once, each name once.
 type assignments map[string]string
 
