@@ -209,7 +209,10 @@ func TestFactsLargerThanTheBoundsAreRefused(t *testing.T) {
 		"a long reason":    {because(strings.Repeat("r", 1001)), false},
 		"a subject":        {as(grant.Subject(strings.Repeat("a", 116)+"@example.com"), "dev"), true},
 		"a long subject":   {as(grant.Subject(strings.Repeat("a", 117)+"@example.com"), "dev"), false},
-		"a long owner":     {owned(grant.Subject(strings.Repeat("a", 117) + "@example.com")), false},
+		"an owner": {func(r *policy.Request) {
+			r.Subject, r.Owner = "agent:a", grant.Subject(strings.Repeat("a", 116)+"@example.com")
+		}, true},
+		"a long owner": {owned(grant.Subject(strings.Repeat("a", 117) + "@example.com")), false},
 		"a pool": {func(r *policy.Request) {
 			r.Pool = grant.Pool{Environment: strings.Repeat("e", 31), Name: strings.Repeat("p", 63)}
 		}, true},
@@ -226,6 +229,17 @@ func TestFactsLargerThanTheBoundsAreRefused(t *testing.T) {
 		if !c.want && d.Explanation != "The request is larger than the policy can judge." {
 			t.Errorf("%s: %s", name, d.Explanation)
 		}
+	}
+}
+
+// An answer to an input beyond the bound is as one that was not given.
+func TestAnAnswerOf1000BytesReachesConditionsAndALongerOneDoesNot(t *testing.T) {
+	p := compile(t, head+allowing("r", "require: [{name: a, optional: true}]", "when: [{condition: 'inputs.a.size() == 1000', message: m}]"))
+	if d := p.Evaluate(t.Context(), ask(given("a", strings.Repeat("x", 1000)))); !d.Allowed {
+		t.Errorf("1000: %s", d.Explanation)
+	}
+	if d := p.Evaluate(t.Context(), ask(given("a", strings.Repeat("x", 1001)))); d.Allowed || !strings.Contains(d.Explanation, unchecked) {
+		t.Errorf("1001: %+v", d)
 	}
 }
 

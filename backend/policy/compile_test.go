@@ -293,3 +293,28 @@ tests:
     expect: {decision: allow}
 `)
 }
+
+// A requester is not told which condition could not be checked, and who runs the tests is: of the rule that decided, and of
+// a test that failed.
+func TestATestThatFailsSaysWhatItsRuleCouldNotCheck(t *testing.T) {
+	blindly := "when: [{condition: 'owner.name == \"x\"', message: m}]"
+	text := head + allowing("r", blindly) + allowing("s", blindly) + `tests:
+  - name: expects it
+    subject: {name: alice@example.com, groups: [dev]}
+    request: {pool: prod/web}
+    expect: {decision: deny}
+  - name: does not
+    subject: {name: alice@example.com, groups: [dev]}
+    request: {pool: prod/web}
+    expect: {decision: allow}
+`
+	_, results, err := policy.Check(parse(t, text)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "it is deny and not allow; the explanation is: " + unchecked +
+		" The condition at 0.yaml:8:24 could not be checked: it reads a fact that is not known."
+	if diff := cmp.Diff([]string{"", want}, []string{results[0].Got, results[1].Got}); diff != "" {
+		t.Error(diff)
+	}
+}

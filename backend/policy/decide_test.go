@@ -135,6 +135,7 @@ var decisions = []struct {
 	{"stars around", matching(`{pools: ["*r*/*e*"]}`), ask(), "r", "+" + atOnce},
 	{"parts in the wrong order", matching(`{pools: ["prod/*e*w*"]}`), ask(), "", nothing},
 	{"a part used twice", matching(`{pools: ["prod/web*b"]}`), ask(), "", nothing},
+	{"a part that follows at once", matching(`{pools: ["prod/a*b*c"]}`), ask(pool("prod/abc")), "r", "+" + atOnce},
 	{"parts that overlap", matching(`{pools: ["prod/aba*ba"]}`), ask(pool("prod/aba")), "", nothing},
 	{"parts that touch", matching(`{pools: ["prod/ab*a"]}`), ask(pool("prod/aba")), "r", "+" + atOnce},
 	{"the first place of a part", matching(`{pools: ["prod/*ab*ab*"]}`), ask(pool("prod/xabxxabx")), "r", "+" + atOnce},

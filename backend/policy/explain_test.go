@@ -1,7 +1,9 @@
 package policy_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -135,6 +137,16 @@ func TestTheRulesAreListedInTheirOrder(t *testing.T) {
 		{Name: "a", File: "0.yaml:9", Description: "Not with a", Deny: true},
 		{Name: "b", File: "1.yaml:4"},
 	}, p.Rules()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Evaluate stops where the requester has an answer; who keeps the policy wants to know of each rule all that it lacks.
+func TestExplainSaysAllThatARuleLacksThoughAnEarlierOneLacksToo(t *testing.T) {
+	p := compile(t, head+allowing("near", "when: [{condition: 'false', message: One}]")+
+		strings.ReplaceAll(allowing("far", "when: [{condition: 'false', message: Two}]"), "max_duration: 4h", "max_duration: 1h"))
+	_, findings := p.Explain(t.Context(), ask(lasting(2*time.Hour)))
+	if diff := cmp.Diff([]string{"You must ask for at most 1 hour.", "Two."}, findings[1].Reasons); diff != "" {
 		t.Error(diff)
 	}
 }

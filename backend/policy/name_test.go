@@ -35,3 +35,22 @@ func TestTheNameOfManyDocumentsIsBounded(t *testing.T) {
 		t.Errorf("the name of two is %q", name)
 	}
 }
+
+// 200 bytes fit, with the signs between the names.
+func TestTheNameOfDocumentsIsCutBeyond200Bytes(t *testing.T) {
+	long := []string{strings.Repeat("a", 63), strings.Repeat("b", 63), strings.Repeat("c", 63)}
+	three := strings.Join(long, "+") // 191
+	for last, want := range map[string]string{"dddddddd": three + "+dddddddd", "ddddddddd": three + "+1 more"} {
+		var docs []*policy.Document
+		for _, name := range append([]string{last}, long...) {
+			docs = append(docs, named(t, name, name, "  - {name: r"+name[:1]+", effect: deny, description: No, match: {pools: [a/b]}}\n"))
+		}
+		p, err := policy.Compile(docs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name, _ := p.Version(); name != want {
+			t.Errorf("%s: the name is %q, of %d bytes", last, name, len(name))
+		}
+	}
+}

@@ -82,6 +82,10 @@ var wrongDocuments = []struct {
 	{"a next line", "# \u0085", "t.yaml:1:3: the character U+0085 is not allowed"},
 	{"a line separator", "# \u2028", "t.yaml:1:3: the character U+2028 is not allowed"},
 	{"a change of direction", "# \u00e4\u202e", "t.yaml:1:4: the character U+202E is not allowed"},
+	{"the first embedding", "# \u202a", "t.yaml:1:3: the character U+202A is not allowed"},
+	{"the last isolate", "# \u2069", "t.yaml:1:3: the character U+2069 is not allowed"},
+	{"the first mark of direction", "# \u200e", "t.yaml:1:3: the character U+200E is not allowed"},
+	{"a paragraph separator", "# \u2029", "t.yaml:1:3: the character U+2029 is not allowed"},
 	{"another change of direction", "# \u2066", "t.yaml:1:3: the character U+2066 is not allowed"},
 	{"a mark of direction", "# \u200f", "t.yaml:1:3: the character U+200F is not allowed"},
 	{"an Arabic mark", "# \u061c", "t.yaml:1:3: the character U+061C is not allowed"},
@@ -141,6 +145,9 @@ var wrongDocuments = []struct {
 	{"no hours", limit("hours: []"), "t.yaml:10:14: the list is empty; leave the field out"},
 	{"hours without an end", limit(`hours: [{from: "09:00"}]`), "t.yaml:10:15: to is missing"},
 	{"hours without a beginning", limit(`hours: [{to: "09:00"}]`), "t.yaml:10:15: from is missing"},
+	{"hours without an end, from the first minute", limit(`hours: [{from: "00:01"}]`), "t.yaml:10:15: to is missing"},
+	{"hours without a beginning, to the first minute", limit(`hours: [{to: "00:01"}]`), "t.yaml:10:15: from is missing"},
+	{"hours of no length at midnight", limit(`hours: [{from: "00:00", to: "00:00"}]`), `t.yaml:10:15: from and to are the same; the whole day is from "00:00" to "24:00"`},
 	{"hours of no length", limit(`hours: [{from: "09:00", to: "09:00"}]`), `t.yaml:10:15: from and to are the same; the whole day is from "00:00" to "24:00"`},
 	{"a beginning at the end of the day", limit(`hours: [{from: "24:00", to: "09:00"}]`), `t.yaml:10:22: "24:00": want a time of the day like "09:00"`},
 	{"a time past the day", limit(`hours: [{from: "09:00", to: "24:01"}]`), `t.yaml:10:35: "24:01": want a time of the day like "09:00"`},
@@ -221,6 +228,9 @@ func test(old, replacement string) string {
 	return head + rule + strings.TrimPrefix(with(testOfIt, old, replacement), head)
 }
 
+// padded is a document of that many bytes, by a comment at its end.
+func padded(text string, size int) string { return text + "#" + strings.Repeat(".", size-len(text)-1) }
+
 func TestAWrongDocumentIsRefusedWithThePlacesOfAllThatIsWrong(t *testing.T) {
 	for _, c := range wrongDocuments {
 		t.Run(c.name, func(t *testing.T) {
@@ -251,7 +261,10 @@ func TestARightDocumentIsAccepted(t *testing.T) {
 		"a test":               head + rule + testOfIt,
 		"carriage returns":     strings.ReplaceAll(head+rule, "\n", "\r\n"),
 		"umlauts in a comment": "# \u00e4\u00f6\u00fc\u00df\t\u2713\n" + head + rule,
-		"a space that does not break, in a comment": "# \u00a0\n" + head + rule,
+		"a space that does not break, in a comment":  "# \u00a0\n" + head + rule,
+		"characters beside those that are not shown": "# \u200d \u2010 \u2027 \u202f \u2065 \u206a \u061b \u061d\n" + head + rule,
+		"256 KiB":                padded(head+rule, 256<<10),
+		"a tag of 128 in a test": test("prod/web}", "prod/web, tags: ["+long("t", 128)+"]}"),
 		"a name of 63":           "version: 1\nname: " + long("n", 63) + "\nrules:\n" + rule,
 		"an environment of 31":   with(rule, `pools: ["*/*"]`, "environments: ["+long("e", 31)+"]"),
 		"a tag of 128":           with(rule, `pools: ["*/*"]`, "tags: ["+long("t", 128)+"]"),

@@ -62,3 +62,13 @@ func TestWhatIsNoFileOfABoundedSizeIsNotRead(t *testing.T) {
 		}
 	}
 }
+
+func TestAFileOfTheLargestSizeIsRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := Read(path); err != nil || len(text) != 1<<20 {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+}
